@@ -1,0 +1,119 @@
+//! Page buffers: page-aligned memory for payload, filled once, then shared by count.
+//!
+//! A block is received into a [`PageBuf`] (one owner, writable). Frozen, it is a [`SharedBuf`]: read-only,
+//! cheap to clone, alive as long as a disk or network operation holds it [A14]. Both are safe; only `io`
+//! takes their address for the kernel. They are `Rc`, not `Arc`: a buffer never leaves its shard.
+
+use std::fmt;
+use std::ops::Range;
+use std::rc::Rc;
+
+/// Alignment of every buffer in bytes: the page, which is also what O_DIRECT asks for at most.
+pub(crate) const PAGE: usize = 4096;
+
+/// Owned, zeroed, page-aligned bytes of a fixed length.
+pub(crate) struct PageBuf {
+    // Over-allocated by one page: an aligned start inside a plain Vec needs no unsafe.
+    raw: Vec<u8>,
+    start: usize,
+    len: usize,
+}
+
+impl PageBuf {
+    /// `len` zero bytes. Fresh memory comes zeroed from the kernel, so large ones cost no memset.
+    pub(crate) fn zeroed(len: usize) -> PageBuf {
+        let raw = vec![0u8; len + PAGE];
+        let start = raw.as_ptr().align_offset(PAGE);
+        assert!(start <= PAGE, "a byte pointer can always be aligned to a page");
+        PageBuf { raw, start, len }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.raw[self.start..self.start + self.len]
+    }
+
+    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.raw[self.start..self.start + self.len]
+    }
+
+    /// Ends writing: from here on the bytes are shared and read-only.
+    pub(crate) fn freeze(self) -> SharedBuf {
+        let range = 0..self.len;
+        SharedBuf { page: Rc::new(self), range }
+    }
+}
+
+impl fmt::Debug for PageBuf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PageBuf({} bytes)", self.len)
+    }
+}
+
+/// A counted, read-only part of a frozen [`PageBuf`].
+#[derive(Clone)]
+pub(crate) struct SharedBuf {
+    page: Rc<PageBuf>,
+    range: Range<usize>,
+}
+
+impl SharedBuf {
+    pub(crate) fn len(&self) -> usize {
+        self.range.len()
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.page.bytes()[self.range.clone()]
+    }
+
+    /// The same memory, narrowed to `range` of this part; `None` if it reaches outside.
+    pub(crate) fn slice(&self, range: Range<usize>) -> Option<SharedBuf> {
+        if range.start > range.end || range.end > self.len() {
+            return None;
+        }
+        let start = self.range.start + range.start;
+        Some(SharedBuf { page: Rc::clone(&self.page), range: start..start + range.len() })
+    }
+
+    /// The buffer back for writing, if nobody else holds it: saves page faults on the hot path.
+    pub(crate) fn reclaim(self) -> Option<PageBuf> {
+        Rc::try_unwrap(self.page).ok()
+    }
+}
+
+impl fmt::Debug for SharedBuf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SharedBuf({:?})", self.range)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buffers_are_aligned_and_zeroed() {
+        for len in [0, 1, 4095, 16384, 1 << 20] {
+            let buf = PageBuf::zeroed(len);
+            assert_eq!(buf.bytes().len(), len);
+            assert_eq!(buf.bytes().as_ptr() as usize % PAGE, 0);
+            assert!(buf.bytes().iter().all(|b| *b == 0));
+        }
+    }
+
+    #[test]
+    fn a_slice_cannot_reach_outside() {
+        let mut buf = PageBuf::zeroed(10);
+        buf.bytes_mut()[4] = 7;
+        let shared = buf.freeze();
+        let part = shared.slice(4..6).unwrap();
+        assert_eq!(part.bytes(), [7, 0]);
+        assert!(part.slice(0..3).is_none());
+        assert!(shared.clone().reclaim().is_none(), "still shared");
+        drop(part);
+        assert!(shared.reclaim().is_some());
+    }
+}

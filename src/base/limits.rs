@@ -1,0 +1,92 @@
+//! Every bound of the engine, each with its reason. What is "fixed" cannot be configured.
+
+use std::time::Duration;
+
+/// Request unit in bytes (BEP 3: all current implementations use 2^14). Fixed.
+pub(crate) const BLOCK_LEN: u32 = 16 * 1024;
+/// Pieces per torrent; fixed. The same as libtorrent, so that no torrent loads in one only.
+pub(crate) const PIECE_COUNT_MAX: u32 = 1 << 21;
+/// Bytes per piece, smallest: one block.
+pub(crate) const PIECE_LEN_MIN: u32 = 16 * 1024;
+/// Bytes per piece, largest: what one hash slice per turn still finishes in seconds.
+pub(crate) const PIECE_LEN_MAX: u32 = 256 * 1024 * 1024;
+
+/// Nesting of bencode in messages: real ones need 4.
+pub(crate) const BENCODE_DEPTH_MESSAGE_MAX: u32 = 64;
+/// Nesting of bencode in .torrent files: v2 file trees nest by folder.
+pub(crate) const BENCODE_DEPTH_FILE_MAX: u32 = 100;
+/// Tokens in one bencoded document: 3 million is a torrent of some 400,000 files.
+pub(crate) const BENCODE_TOKEN_MAX: u32 = 3_000_000;
+/// Bytes of a .torrent file.
+pub(crate) const TORRENT_FILE_LEN_MAX: u64 = 64 * 1024 * 1024;
+
+/// Bytes of one path element on disk: ext4 allows 255, `.part` and a collision suffix need room.
+pub(crate) const PATH_ELEMENT_LEN_MAX: usize = 240;
+/// Folders in folders below the torrent's directory.
+pub(crate) const PATH_DEPTH_MAX: usize = 64;
+/// Files whose cleaned paths collide before the torrent is refused.
+pub(crate) const PATH_DUPLICATE_MAX: u32 = 500;
+
+/// Bytes of a message whose id we do not know; it is skipped, not buffered.
+pub(crate) const UNKNOWN_MESSAGE_LEN_MAX: u32 = 64 * 1024;
+/// Bytes of a request or piece block that we accept from a peer.
+pub(crate) const REQUEST_LEN_MAX: u32 = 16 * 1024;
+/// Requests queued per peer before we reject: also our advertised `reqq` (BEP 10).
+pub(crate) const REQUEST_QUEUE_MAX: usize = 500;
+/// Requests rejected for a full queue or while choked before the peer is disconnected.
+pub(crate) const REJECT_MAX: u32 = 50;
+/// Bytes of an extension handshake (BEP 10).
+pub(crate) const EXTENSION_HANDSHAKE_LEN_MAX: u32 = 64 * 1024;
+/// Names in an extension handshake.
+pub(crate) const EXTENSION_NAME_MAX: usize = 64;
+/// Extension handshakes per connection: the first and a few updates.
+pub(crate) const EXTENSION_HANDSHAKE_MAX: u32 = 4;
+/// Control messages a peer may send per second, on average and at once.
+pub(crate) const CONTROL_RATE_MAX: u32 = 200;
+/// Control messages a peer may send in one burst.
+pub(crate) const CONTROL_BURST_MAX: u32 = 2_000;
+/// Suggested and allowed-fast pieces remembered per peer (BEP 6).
+pub(crate) const SUGGEST_MAX: usize = 16;
+/// Bytes of control messages waiting for a peer that does not read; beyond, it is disconnected.
+/// Two million have messages would be 18 MB: have messages to such a peer are dropped first.
+pub(crate) const CONTROL_BACKLOG_MAX: usize = 1024 * 1024;
+
+/// Candidates remembered per torrent.
+pub(crate) const CANDIDATE_MAX: usize = 2_000;
+/// Time until a connection must have finished its handshake.
+pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time until a TCP connect must have succeeded.
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Silence after which a peer is disconnected (BEP 3: two minutes).
+pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
+/// Silence of our own after which we send a keep-alive: below the peer's idle time-out.
+pub(crate) const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(90);
+/// Inbound connections per /24 or /64 that have not finished the handshake.
+pub(crate) const HALF_OPEN_PER_NET_MAX: u32 = 8;
+
+/// Blocks gathered into one send: 512 KiB is where the cost per byte stops falling (runtime.md).
+pub(crate) const SEND_BLOCK_MAX: usize = 32;
+/// Bytes of payload read ahead of the socket for one peer: one batch in flight, one being read.
+pub(crate) const SEND_AHEAD_MAX: usize = 2 * SEND_BLOCK_MAX * BLOCK_LEN as usize;
+
+/// Work per turn, submission included and waiting excluded.
+pub(crate) const TURN_BUDGET: Duration = Duration::from_micros(500);
+/// Completions drained per turn.
+pub(crate) const COMPLETION_MAX: usize = 256;
+/// Bytes hashed per turn: about 100 us at 2.2 GB/s.
+pub(crate) const HASH_SLICE: usize = 256 * 1024;
+
+/// Bytes of an HTTP tracker's answer on the wire.
+pub(crate) const TRACKER_BODY_MAX: usize = 1024 * 1024;
+/// Bytes of an HTTP tracker's answer inflated.
+pub(crate) const TRACKER_BODY_INFLATED_MAX: usize = 4 * 1024 * 1024;
+/// Time for a whole HTTP announce.
+pub(crate) const TRACKER_TIMEOUT: Duration = Duration::from_secs(30);
+/// Redirects followed per announce.
+pub(crate) const TRACKER_REDIRECT_MAX: u32 = 5;
+/// Shortest time between two announces, whatever the tracker says.
+pub(crate) const ANNOUNCE_INTERVAL_MIN: Duration = Duration::from_secs(60);
+/// Longest time between two announces, whatever the tracker says.
+pub(crate) const ANNOUNCE_INTERVAL_MAX: Duration = Duration::from_secs(24 * 3600);
+/// Trackers per torrent over all tiers.
+pub(crate) const TRACKER_MAX: usize = 200;

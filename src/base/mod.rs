@@ -1,0 +1,12 @@
+//! The ground floor: values that everything else is made of. Uses nothing of ours.
+
+pub(crate) mod bitfield;
+pub(crate) mod budget;
+pub(crate) mod buffer;
+pub(crate) mod digest;
+pub(crate) mod ids;
+pub(crate) mod instant;
+pub(crate) mod limits;
+pub(crate) mod rate;
+pub(crate) mod rng;
+pub(crate) mod slots;

@@ -1,0 +1,1 @@
+//! What happens next: every state machine, without I/O, clock or randomness of its own.

@@ -1,0 +1,1 @@
+//! The outer ring: sockets, files, pinning and the clock. The only place for `await` and system calls.

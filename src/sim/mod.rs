@@ -1,0 +1,1 @@
+//! The ring's understudy: virtual clock, network, disks, trackers and scripted peers.
