@@ -4,7 +4,10 @@
 //! cheap to clone, alive as long as a disk or network operation holds it [A14]. Both are safe; only `io`
 //! takes their address for the kernel. They are `Rc`, not `Arc`: a buffer never leaves its shard.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fmt;
+use std::mem;
 use std::ops::Range;
 use std::rc::Rc;
 
@@ -17,6 +20,7 @@ pub(crate) struct PageBuf {
     raw: Vec<u8>,
     start: usize,
     len: usize,
+    home: Option<Pool>,
 }
 
 impl PageBuf {
@@ -25,7 +29,7 @@ impl PageBuf {
         let raw = vec![0u8; len + PAGE];
         let start = raw.as_ptr().align_offset(PAGE);
         assert!(start <= PAGE, "a byte pointer can always be aligned to a page");
-        PageBuf { raw, start, len }
+        PageBuf { raw, start, len, home: None }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -44,6 +48,15 @@ impl PageBuf {
     pub(crate) fn freeze(self) -> SharedBuf {
         let range = 0..self.len;
         SharedBuf { page: Rc::new(self), range }
+    }
+}
+
+impl Drop for PageBuf {
+    fn drop(&mut self) {
+        if let Some(home) = self.home.take() {
+            let raw = mem::take(&mut self.raw);
+            home.put(PageBuf { raw, start: self.start, len: self.len, home: None });
+        }
     }
 }
 
@@ -77,11 +90,6 @@ impl SharedBuf {
         let start = self.range.start + range.start;
         Some(SharedBuf { page: Rc::clone(&self.page), range: start..start + range.len() })
     }
-
-    /// The buffer back for writing, if nobody else holds it: saves page faults on the hot path.
-    pub(crate) fn reclaim(self) -> Option<PageBuf> {
-        Rc::try_unwrap(self.page).ok()
-    }
 }
 
 impl fmt::Debug for SharedBuf {
@@ -90,9 +98,71 @@ impl fmt::Debug for SharedBuf {
     }
 }
 
+/// Buffers of a shard that come back when their last holder lets go: fresh memory costs a page fault per
+/// 4 KiB, more than copying the payload does. Clones share one pool; it never leaves its shard.
+#[derive(Clone)]
+pub(crate) struct Pool {
+    idle: Rc<RefCell<Idle>>,
+}
+
+struct Idle {
+    by_len: BTreeMap<usize, Vec<PageBuf>>,
+    bytes: usize,
+    bytes_max: usize,
+}
+
+impl Pool {
+    /// A pool that keeps at most `bytes_max` idle bytes.
+    pub(crate) fn new(bytes_max: usize) -> Pool {
+        Pool { idle: Rc::new(RefCell::new(Idle { by_len: BTreeMap::new(), bytes: 0, bytes_max })) }
+    }
+
+    /// `len` bytes, zeroed when fresh and with old content when used before: whoever takes one fills
+    /// it, and hands on only what was filled.
+    pub(crate) fn take(&self, len: usize) -> PageBuf {
+        let mut idle = self.idle.borrow_mut();
+        let known = idle.by_len.get_mut(&len).and_then(Vec::pop);
+        if known.is_some() {
+            idle.bytes -= len;
+        }
+        drop(idle);
+        let mut buf = known.unwrap_or_else(|| PageBuf::zeroed(len));
+        buf.home = Some(self.clone());
+        buf
+    }
+
+    fn put(&self, buf: PageBuf) {
+        let mut idle = self.idle.borrow_mut();
+        if idle.bytes + buf.len <= idle.bytes_max {
+            idle.bytes += buf.len;
+            idle.by_len.entry(buf.len).or_default().push(buf);
+        }
+    }
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Pool({} bytes idle)", self.idle.borrow().bytes)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pool_gets_its_buffers_back_from_the_last_holder() {
+        let pool = Pool::new(100);
+        let first = pool.take(60).freeze();
+        let at = first.bytes().as_ptr();
+        let part = first.slice(0..10).unwrap();
+        drop(first);
+        assert_ne!(pool.take(60).bytes().as_ptr(), at, "still held by a slice");
+        drop(part);
+        assert_eq!(pool.idle.borrow().bytes, 60, "100 idle bytes hold only one");
+        drop(pool.take(40));
+        assert_eq!(pool.idle.borrow().bytes, 100);
+    }
 
     #[test]
     fn buffers_are_aligned_and_zeroed() {
@@ -112,8 +182,6 @@ mod tests {
         let part = shared.slice(4..6).unwrap();
         assert_eq!(part.bytes(), [7, 0]);
         assert!(part.slice(0..3).is_none());
-        assert!(shared.clone().reclaim().is_none(), "still shared");
-        drop(part);
-        assert!(shared.reclaim().is_some());
+        assert!(shared.slice(5..11).is_none());
     }
 }

@@ -10,3 +10,4 @@ pub(crate) mod limits;
 pub(crate) mod rate;
 pub(crate) mod rng;
 pub(crate) mod slots;
+pub(crate) mod storage_error;

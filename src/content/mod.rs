@@ -1,1 +1,3 @@
 //! What a torrent is: immutable, checked once.
+
+pub(crate) mod torrent;

@@ -1,1 +1,9 @@
 //! What happens next: every state machine, without I/O, clock or randomness of its own.
+
+pub(crate) mod add;
+pub(crate) mod alert;
+pub(crate) mod command;
+pub(crate) mod disk;
+pub(crate) mod settings;
+pub(crate) mod status;
+pub(crate) mod to_ring;

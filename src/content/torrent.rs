@@ -1,0 +1,5 @@
+//! A torrent's immutable description.
+
+/// Checked metainfo.
+#[derive(Debug)]
+pub struct Torrent;

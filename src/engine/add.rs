@@ -1,0 +1,43 @@
+//! What a shard is told about a torrent that it shall own.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::base::ids::TorrentId;
+use crate::content::torrent::Torrent;
+
+/// How file space is reserved before writing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Allocation {
+    /// `fallocate` the whole file when it is created (the default): no fragmentation, and a full disk is
+    /// noticed at once. Falls back to sparse where the file system cannot.
+    #[default]
+    Full,
+    /// Space is taken as pieces are written.
+    Sparse,
+}
+
+/// In which order pieces are asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum PieceOrder {
+    /// Rarest first (the default): best for the swarm.
+    #[default]
+    RarestFirst,
+    /// Lowest index first.
+    Sequential,
+}
+
+/// Everything a shard needs to own a torrent.
+#[derive(Clone, Debug)]
+pub(crate) struct Addition {
+    pub(crate) id: TorrentId,
+    pub(crate) torrent: Arc<Torrent>,
+    /// The directory below which the torrent's files lie.
+    pub(crate) directory: PathBuf,
+    pub(crate) allocation: Allocation,
+    pub(crate) order: PieceOrder,
+    pub(crate) is_paused: bool,
+    /// Peers given by hand.
+    pub(crate) peers: Vec<SocketAddr>,
+}

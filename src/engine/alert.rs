@@ -1,0 +1,133 @@
+//! Alerts: what happened, pulled by the session's owner [A17, B1, B2].
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::base::digest::Sha1;
+use crate::base::ids::ShardId;
+use crate::base::ids::TorrentId;
+use crate::base::storage_error::StorageError;
+
+/// Something that happened, in the order in which it happened on its shard.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Alert {
+    /// Rises by one per alert of a shard; a gap is announced by [`AlertKind::Lost`].
+    pub sequence: u64,
+    /// Where it happened.
+    pub shard: ShardId,
+    /// The torrent concerned, where one is.
+    pub torrent: Option<(TorrentId, Sha1)>,
+    /// What happened.
+    pub kind: AlertKind,
+}
+
+/// What happened.
+#[derive(Clone, PartialEq, Debug)]
+#[non_exhaustive]
+pub enum AlertKind {
+    /// A torrent was added.
+    Added,
+    /// A torrent left; its files, if any, stay.
+    Removed,
+    /// The check of existing data ended.
+    Checked {
+        /// Pieces that passed.
+        have_count: u32,
+        /// Pieces of the torrent.
+        piece_count: u32,
+    },
+    /// Every wanted piece passed its hash and was written.
+    Finished,
+    /// The torrent stopped by command.
+    Paused,
+    /// The torrent goes on.
+    Resumed,
+    /// The torrent stopped by itself; `resume` tries again.
+    Error {
+        /// What happened and what to do about it.
+        message: String,
+    },
+    /// A piece passed its hash and was written.
+    PieceVerified {
+        /// Its index.
+        piece: u32,
+    },
+    /// A piece failed its hash and is fetched again.
+    PieceFailed {
+        /// Its index.
+        piece: u32,
+    },
+    /// A file got its last piece and its final name.
+    FileCompleted {
+        /// Position in the torrent's list of files.
+        file: u32,
+    },
+    /// A peer finished the handshake.
+    PeerConnected {
+        /// Its address.
+        address: SocketAddr,
+        /// Whether it connected to us.
+        is_inbound: bool,
+    },
+    /// A peer left or was sent away.
+    PeerDisconnected {
+        /// Its address.
+        address: SocketAddr,
+        /// Why.
+        reason: String,
+    },
+    /// A peer lied and may not come back for a while.
+    PeerBanned {
+        /// Its address.
+        address: SocketAddr,
+        /// What it did.
+        reason: String,
+    },
+    /// A tracker answered an announce.
+    TrackerAnnounced {
+        /// Its URL, passkeys redacted.
+        url: String,
+        /// Peers in its answer.
+        peer_count: u32,
+    },
+    /// A tracker answered with a warning.
+    TrackerWarning {
+        /// Its URL, passkeys redacted.
+        url: String,
+        /// What it said.
+        message: String,
+    },
+    /// An announce failed.
+    TrackerError {
+        /// Its URL, passkeys redacted.
+        url: String,
+        /// What went wrong.
+        message: String,
+    },
+    /// The shard accepts peers.
+    Listening {
+        /// At this address (TCP).
+        address: SocketAddr,
+    },
+    /// The shard cannot accept peers at this address (TCP).
+    ListenFailed {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said and what to do about it.
+        message: String,
+    },
+    /// A file of the torrent could not be read or written.
+    Storage(StorageError),
+    /// A turn of the shard took longer than its budget allows [C9].
+    SlowTurn {
+        /// How long.
+        took: Duration,
+        /// The operation that took most of it.
+        operation: &'static str,
+    },
+    /// The reader was too slow: this many alerts of this shard are missing here.
+    Lost {
+        /// How many.
+        count: u64,
+    },
+}

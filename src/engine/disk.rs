@@ -1,0 +1,69 @@
+//! Disk jobs: what the engine wants done to a torrent's files, and what became of it.
+//!
+//! A job speaks of torrent bytes (offset and length); the store knows in which files they lie. Jobs of
+//! one torrent may finish in any order; the engine never has two writes of the same bytes under way.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::base::buffer::SharedBuf;
+use crate::base::ids::FileIndex;
+use crate::base::ids::TorrentId;
+use crate::base::storage_error::StorageError;
+use crate::content::torrent::Torrent;
+use crate::engine::add::Allocation;
+
+/// Names a job of this shard; never used twice.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(crate) struct JobId(pub(crate) u64);
+
+/// One thing to do. Exactly one [`DiskReply`] answers it.
+#[derive(Clone, Debug)]
+pub(crate) struct DiskJob {
+    pub(crate) id: JobId,
+    pub(crate) torrent: TorrentId,
+    pub(crate) op: DiskOp,
+}
+
+/// What to do.
+#[derive(Clone, Debug)]
+pub(crate) enum DiskOp {
+    /// Look at the torrent's files (creating none): answered by `Opened`. First job of a torrent.
+    Open { torrent: Arc<Torrent>, directory: PathBuf, allocation: Allocation },
+    /// Create directories and missing files (as `.part`, zero-length files complete), reserve space
+    /// after checking that it is there: answered by `Done`. Before the first write.
+    Create,
+    /// Answered by `Read` with exactly `length` bytes, or an error: a file that ends early is an error.
+    /// Pad files read as zeros. `length` is 1 byte to one piece.
+    Read { offset: u64, length: u32 },
+    /// Answered by `Done` once all of `data` is written. Bytes of pad files are left out.
+    Write { offset: u64, data: SharedBuf },
+    /// `fdatasync` of every file written since the last sync: answered by `Done`.
+    Sync,
+    /// Every piece of `file` is verified and written: give it its final name (`.part` goes), never over a
+    /// foreign file: answered by `Done`.
+    Finish { file: FileIndex },
+    /// Close descriptors and forget the torrent, after its other jobs: answered by `Done`. Last job.
+    Close,
+}
+
+/// How a job ended.
+#[derive(Clone, Debug)]
+pub(crate) enum DiskReply {
+    /// One entry per file of the torrent, in order.
+    Opened(Vec<FileSeen>),
+    Read(SharedBuf),
+    Done,
+    Failed(StorageError),
+}
+
+/// What `Open` saw of a file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum FileSeen {
+    /// Neither the file nor its `.part` is there.
+    Missing,
+    /// The `.part` is there, with this many bytes.
+    Part { length: u64 },
+    /// The file is there under its final name, with this many bytes.
+    Final { length: u64 },
+}

@@ -1,0 +1,146 @@
+//! What the engine wants of the ring: connections, sends, jobs, replies.
+
+use std::net::SocketAddr;
+use std::ops::Range;
+
+use crate::base::buffer::SharedBuf;
+use crate::base::digest::Sha1;
+use crate::base::ids::ShardId;
+use crate::base::slots::SlotId;
+use crate::engine::alert::Alert;
+use crate::engine::command::Ticket;
+use crate::engine::disk::DiskJob;
+use crate::engine::status::TorrentStatus;
+use crate::engine::status::TrackerErrorClass;
+
+/// A connection of this shard: a slot and its generation, so that an id that outlived its connection
+/// names nothing.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(crate) struct ConnId(pub(crate) SlotId);
+
+/// Names a question to the outside (HTTP, DNS); never used twice on a shard.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(crate) struct QueryId(pub(crate) u64);
+
+/// One thing the ring should do. Drained after every `handle_*`.
+#[derive(Debug)]
+pub(crate) enum Output {
+    /// Connect by TCP; answered by `handle_connected` or `handle_closed`, within `CONNECT_TIMEOUT`.
+    Connect { conn: ConnId, address: SocketAddr },
+    /// The handshake is over: receive in bulk from here on (multishot).
+    Established { conn: ConnId },
+    /// There is something to send: call `poll_send` when nothing of this connection is in flight.
+    Send { conn: ConnId },
+    /// Close it. The engine has forgotten it already; nothing more is told about it.
+    Close { conn: ConnId },
+    /// The torrent lives on another shard: give the socket and the bytes read so far to it. The engine
+    /// has forgotten the connection already.
+    HandOver { conn: ConnId, to: ShardId, bytes: Vec<u8> },
+    /// Answered by `handle_disk`.
+    Disk(DiskJob),
+    /// GET this URL on the bounded pool; answered by `handle_http`.
+    Http { query: QueryId, url: String },
+    /// Resolve this name on the bounded pool; answered by `handle_resolved`.
+    Resolve { query: QueryId, host: String, port: u16 },
+    /// Send one UDP packet; nothing answers if it is lost.
+    Datagram { to: SocketAddr, bytes: Vec<u8> },
+    /// For the session's reader.
+    Alert(Alert),
+    /// The reply to a command.
+    Reply { ticket: Ticket, reply: Reply },
+    /// Other shards, and new connections, find this torrent here from now on, or no more.
+    Directory { info_hash: Sha1, is_here: bool },
+}
+
+/// The reply to a command.
+#[derive(Clone, Debug)]
+pub(crate) enum Reply {
+    Done,
+    Status(Box<TorrentStatus>),
+    /// The torrent is not, or no longer, on this shard.
+    NoSuchTorrent,
+}
+
+/// What an HTTP GET brought: status and body, both bounded by the ring.
+#[derive(Clone, Debug)]
+pub(crate) struct HttpAnswer {
+    pub(crate) status: u16,
+    pub(crate) body: Vec<u8>,
+}
+
+/// Why a question to the outside failed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct QueryError {
+    pub(crate) class: TrackerErrorClass,
+    pub(crate) message: String,
+}
+
+/// One gathered send: small bytes and payload in wire order. The ring owns it until its completion
+/// and gives it back for reuse.
+#[derive(Debug, Default)]
+pub(crate) struct SendBatch {
+    /// All small messages and block headers, one after the other.
+    small: Vec<u8>,
+    segments: Vec<Segment>,
+    len: usize,
+    block_count: usize,
+}
+
+/// A part of a [`SendBatch`].
+#[derive(Debug)]
+pub(crate) enum Segment {
+    /// This part of the small bytes.
+    Small(Range<usize>),
+    Payload(SharedBuf),
+}
+
+impl SendBatch {
+    /// Empties it, keeping its memory.
+    pub(crate) fn clear(&mut self) {
+        self.small.clear();
+        self.segments.clear();
+        self.len = 0;
+        self.block_count = 0;
+    }
+
+    /// Appends small bytes; neighbours become one segment.
+    pub(crate) fn push_small(&mut self, bytes: &[u8]) {
+        let start = self.small.len();
+        self.small.extend_from_slice(bytes);
+        self.len += bytes.len();
+        match self.segments.last_mut() {
+            Some(Segment::Small(range)) => range.end += bytes.len(),
+            _ if bytes.is_empty() => {}
+            _ => self.segments.push(Segment::Small(start..start + bytes.len())),
+        }
+    }
+
+    /// Appends a block: its header and its payload.
+    pub(crate) fn push_block(&mut self, header: &[u8; 13], payload: SharedBuf) {
+        self.push_small(header);
+        self.len += payload.len();
+        self.block_count += 1;
+        self.segments.push(Segment::Payload(payload));
+    }
+
+    /// Bytes in all.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(crate) fn block_count(&self) -> usize {
+        self.block_count
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The parts in wire order, as plain bytes.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = &[u8]> {
+        self.segments.iter().map(|segment| match segment {
+            Segment::Small(range) => &self.small[range.clone()],
+            Segment::Payload(shared) => shared.bytes(),
+        })
+    }
+}
