@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::base::ids::TorrentId;
+use crate::base::published::Published;
+use crate::base::status::TorrentStats;
 use crate::content::torrent::Torrent;
 
 /// How file space is reserved before writing.
@@ -40,4 +42,6 @@ pub(crate) struct Addition {
     pub(crate) is_paused: bool,
     /// Peers given by hand.
     pub(crate) peers: Vec<SocketAddr>,
+    /// Where the shard publishes the torrent's figures, at most every 200 ms and only when they changed.
+    pub(crate) stats: Arc<Published<TorrentStats>>,
 }

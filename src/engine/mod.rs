@@ -3,7 +3,7 @@
 pub(crate) mod add;
 pub(crate) mod alert;
 pub(crate) mod command;
+pub(crate) mod directory;
 pub(crate) mod disk;
 pub(crate) mod settings;
-pub(crate) mod status;
 pub(crate) mod to_ring;

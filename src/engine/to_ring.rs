@@ -4,14 +4,13 @@ use std::net::SocketAddr;
 use std::ops::Range;
 
 use crate::base::buffer::SharedBuf;
-use crate::base::digest::Sha1;
 use crate::base::ids::ShardId;
 use crate::base::slots::SlotId;
+use crate::base::status::TorrentStatus;
+use crate::base::status::TrackerErrorClass;
 use crate::engine::alert::Alert;
 use crate::engine::command::Ticket;
 use crate::engine::disk::DiskJob;
-use crate::engine::status::TorrentStatus;
-use crate::engine::status::TrackerErrorClass;
 
 /// A connection of this shard: a slot and its generation, so that an id that outlived its connection
 /// names nothing.
@@ -48,8 +47,6 @@ pub(crate) enum Output {
     Alert(Alert),
     /// The reply to a command.
     Reply { ticket: Ticket, reply: Reply },
-    /// Other shards, and new connections, find this torrent here from now on, or no more.
-    Directory { info_hash: Sha1, is_here: bool },
 }
 
 /// The reply to a command.
@@ -73,6 +70,17 @@ pub(crate) struct HttpAnswer {
 pub(crate) struct QueryError {
     pub(crate) class: TrackerErrorClass,
     pub(crate) message: String,
+}
+
+/// Why a connection ended, as the ring saw it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum CloseReason {
+    /// The connect did not succeed in time or was refused.
+    ConnectFailed,
+    /// The peer closed in good order.
+    EndOfStream,
+    /// The system gave this error number.
+    Errno(i32),
 }
 
 /// One gathered send: small bytes and payload in wire order. The ring owns it until its completion

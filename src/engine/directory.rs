@@ -1,0 +1,65 @@
+//! The info-hash directory: which shard owns a torrent. Read by every shard, written by the session.
+
+use std::fmt;
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+
+use crate::base::digest::Sha1;
+use crate::base::ids::ShardId;
+use crate::base::published::Published;
+
+/// An immutable map in 256 parts, by the first byte of the hash, so that adding one of 100,000 torrents
+/// copies some 400 entries, not all. Shards read it; the session, which alone writes it, swaps parts.
+#[derive(Default)]
+pub(crate) struct Directory {
+    parts: Vec<Published<HashMap<Sha1, ShardId>>>,
+}
+
+impl Directory {
+    pub(crate) fn new() -> Arc<Directory> {
+        Arc::new(Directory { parts: (0..256).map(|_| Published::new(HashMap::new())).collect() })
+    }
+
+    /// Where the torrent lives.
+    pub(crate) fn find(&self, info_hash: &Sha1) -> Option<ShardId> {
+        self.part(info_hash)?.read().get(info_hash).copied()
+    }
+
+    /// For the session alone: from now on the torrent lives on `shard`, or nowhere.
+    pub(crate) fn set(&self, info_hash: Sha1, shard: Option<ShardId>) {
+        let Some(part) = self.part(&info_hash) else { return };
+        let mut map = HashMap::clone(&part.read());
+        match shard {
+            Some(shard) => map.insert(info_hash, shard),
+            None => map.remove(&info_hash),
+        };
+        part.publish(map);
+    }
+
+    fn part(&self, info_hash: &Sha1) -> Option<&Published<HashMap<Sha1, ShardId>>> {
+        self.parts.get(usize::from(info_hash.as_bytes()[0]))
+    }
+}
+
+impl fmt::Debug for Directory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Directory")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_torrent_is_found_where_the_session_put_it() {
+        let directory = Directory::new();
+        let hash = Sha1::of(b"one");
+        assert_eq!(directory.find(&hash), None);
+        directory.set(hash, Some(ShardId(1)));
+        assert_eq!(directory.find(&hash), Some(ShardId(1)));
+        directory.set(hash, None);
+        assert_eq!(directory.find(&hash), None);
+    }
+}
