@@ -1,1 +1,4 @@
 //! Bytes to values and back, pure: a fuzz target each.
+
+pub(crate) mod handshake;
+pub(crate) mod message;
