@@ -1,5 +1,5 @@
-//! A fixed-length set of small numbers, in the bit order of the wire (BEP 3: the high bit of the first
-//! byte is piece 0).
+//! A fixed-length set of small numbers, in the bit order of the wire (BEP 3: the high bit of the
+//! first byte is piece 0).
 
 /// Bits 0 to `len` - 1. Spare bits of the last byte are always zero.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]

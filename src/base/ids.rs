@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-/// Names a torrent inside one session; never used twice. It is also the key of the torrent's store [A12].
+/// Names a torrent inside one session; never used twice. It is also the key of the torrent's store
+/// [A12].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct TorrentId(pub(crate) u64);
 

@@ -1,7 +1,7 @@
 //! Our own instant: std's cannot be made up, and the simulator must make up time.
 //!
-//! An [`Instant`] counts nanoseconds from an origin that its maker chose (the start of the session, or
-//! the start of a simulation). Instants of different origins must not be mixed.
+//! An [`Instant`] counts nanoseconds from an origin that its maker chose (the start of the session,
+//! or the start of a simulation). Instants of different origins must not be mixed.
 
 use std::fmt;
 use std::ops::Add;

@@ -13,7 +13,8 @@ pub(crate) struct Rate {
     total: u64,
 }
 
-/// Bytes gather this long before they enter the average: shorter windows make a burst look like a trend.
+/// Bytes gather this long before they enter the average: shorter windows make a burst look like a
+/// trend.
 const WINDOW: Duration = Duration::from_millis(500);
 /// Time constant of the decay in seconds; 5 s is what choking decisions (10 s apart) can follow.
 const DECAY_SECONDS: f64 = 5.0;

@@ -1,6 +1,7 @@
 //! Chance as an argument: a small seeded generator (SplitMix64). Not for secrets.
 
-/// Same seed, same numbers. The ring seeds one per shard from the kernel, the simulator from its seed.
+/// Same seed, same numbers. The ring seeds one per shard from the kernel, the simulator from its
+/// seed.
 #[derive(Clone, Debug)]
 pub(crate) struct Rng(u64);
 

@@ -1,1 +1,2 @@
-//! The outer ring: sockets, files, pinning and the clock. The only place for `await` and system calls.
+//! The outer ring: sockets, files, pinning and the clock. The only place for `await` and system
+//! calls.
