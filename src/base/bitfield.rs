@@ -16,7 +16,7 @@ impl Bitfield {
 
     pub(crate) fn ones(len: u32) -> Bitfield {
         let mut bytes: Box<[u8]> = vec![0xff; len.div_ceil(8) as usize].into();
-        if len % 8 != 0
+        if !len.is_multiple_of(8)
             && let Some(last) = bytes.last_mut()
         {
             *last = 0xffu8 << (8 - len % 8);
@@ -29,7 +29,7 @@ impl Bitfield {
         if wire.len() != len.div_ceil(8) as usize {
             return None;
         }
-        if len % 8 != 0 && wire.last().is_some_and(|last| last << (len % 8) != 0) {
+        if !len.is_multiple_of(8) && wire.last().is_some_and(|last| last << (len % 8) != 0) {
             return None;
         }
         let ones = wire.iter().map(|b| b.count_ones()).sum();

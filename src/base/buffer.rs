@@ -99,8 +99,9 @@ impl fmt::Debug for SharedBuf {
     }
 }
 
-/// Buffers of a shard that come back when their last holder lets go: fresh memory costs a page fault per
-/// 4 KiB, more than copying the payload does. Clones share one pool; it never leaves its shard.
+/// Buffers of a shard that come back when their last holder lets go: fresh memory costs a page
+/// fault per 4 KiB, more than copying the payload does. Clones share one pool; it never leaves its
+/// shard.
 #[derive(Clone)]
 pub(crate) struct Pool {
     idle: Rc<RefCell<Idle>>,
@@ -118,8 +119,8 @@ impl Pool {
         Pool { idle: Rc::new(RefCell::new(Idle { by_len: BTreeMap::new(), bytes: 0, bytes_max })) }
     }
 
-    /// `len` bytes, zeroed when fresh and with old content when used before: whoever takes one fills
-    /// it, and hands on only what was filled.
+    /// `len` bytes, zeroed when fresh and with old content when used before: whoever takes one
+    /// fills it, and hands on only what was filled.
     pub(crate) fn take(&self, len: usize) -> PageBuf {
         let mut idle = self.idle.borrow_mut();
         let known = idle.by_len.get_mut(&len).and_then(Vec::pop);

@@ -12,8 +12,8 @@ use crate::content::torrent::Torrent;
 /// How file space is reserved before writing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Allocation {
-    /// `fallocate` the whole file when it is created (the default): no fragmentation, and a full disk is
-    /// noticed at once. Falls back to sparse where the file system cannot.
+    /// `fallocate` the whole file when it is created (the default): no fragmentation, and a full
+    /// disk is noticed at once. Falls back to sparse where the file system cannot.
     #[default]
     Full,
     /// Space is taken as pieces are written.
@@ -42,6 +42,7 @@ pub(crate) struct Addition {
     pub(crate) is_paused: bool,
     /// Peers given by hand.
     pub(crate) peers: Vec<SocketAddr>,
-    /// Where the shard publishes the torrent's figures, at most every 200 ms and only when they changed.
+    /// Where the shard publishes the torrent's figures, at most every 200 ms and only when they
+    /// changed.
     pub(crate) stats: Arc<Published<TorrentStats>>,
 }

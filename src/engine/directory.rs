@@ -1,4 +1,5 @@
-//! The info-hash directory: which shard owns a torrent. Read by every shard, written by the session.
+//! The info-hash directory: which shard owns a torrent. Read by every shard, written by the
+//! session.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,8 +10,9 @@ use crate::base::digest::Sha1;
 use crate::base::ids::ShardId;
 use crate::base::published::Published;
 
-/// An immutable map in 256 parts, by the first byte of the hash, so that adding one of 100,000 torrents
-/// copies some 400 entries, not all. Shards read it; the session, which alone writes it, swaps parts.
+/// An immutable map in 256 parts, by the first byte of the hash, so that adding one of 100,000
+/// torrents copies some 400 entries, not all. Shards read it; the session, which alone writes it,
+/// swaps parts.
 #[derive(Default)]
 pub(crate) struct Directory {
     parts: Vec<Published<HashMap<Sha1, ShardId>>>,

@@ -1,7 +1,8 @@
 //! Disk jobs: what the engine wants done to a torrent's files, and what became of it.
 //!
-//! A job speaks of torrent bytes (offset and length); the store knows in which files they lie. Jobs of
-//! one torrent may finish in any order; the engine never has two writes of the same bytes under way.
+//! A job speaks of torrent bytes (offset and length); the store knows in which files they lie. Jobs
+//! of one torrent may finish in any order; the engine never has two writes of the same bytes under
+//! way.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -33,17 +34,18 @@ pub(crate) enum DiskOp {
     /// Create directories and missing files (as `.part`, zero-length files complete), reserve space
     /// after checking that it is there: answered by `Done`. Before the first write.
     Create,
-    /// Answered by `Read` with exactly `length` bytes, or an error: a file that ends early is an error.
-    /// Pad files read as zeros. `length` is 1 byte to one piece.
+    /// Answered by `Read` with exactly `length` bytes, or an error: a file that ends early is an
+    /// error. Pad files read as zeros. `length` is 1 byte to one piece.
     Read { offset: u64, length: u32 },
     /// Answered by `Done` once all of `data` is written. Bytes of pad files are left out.
     Write { offset: u64, data: SharedBuf },
     /// `fdatasync` of every file written since the last sync: answered by `Done`.
     Sync,
-    /// Every piece of `file` is verified and written: give it its final name (`.part` goes), never over a
-    /// foreign file: answered by `Done`.
+    /// Every piece of `file` is verified and written: give it its final name (`.part` goes), never
+    /// over a foreign file: answered by `Done`.
     Finish { file: FileIndex },
-    /// Close descriptors and forget the torrent, after its other jobs: answered by `Done`. Last job.
+    /// Close descriptors and forget the torrent, after its other jobs: answered by `Done`. Last
+    /// job.
     Close,
 }
 

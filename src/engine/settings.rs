@@ -14,19 +14,23 @@ pub struct Settings {
     pub half_open_max: u32,
     /// Peers unchoked at once per torrent, optimistic ones included. Default 64.
     pub upload_slots_max: u32,
-    /// Bytes of pieces being received, hashed or written, per session. Default 256 MiB. A hard bound.
+    /// Bytes of pieces being received, hashed or written, per session. Default 256 MiB. A hard
+    /// bound.
     pub assembly_budget: u64,
     /// Bytes being read for peers and not sent yet, per session. Default 256 MiB. A hard bound.
     pub read_budget: u64,
-    /// Bytes handed to the disk and not written yet, per shard, of the assembly budget. Default 64 MiB.
+    /// Bytes handed to the disk and not written yet, per shard, of the assembly budget. Default 64
+    /// MiB.
     pub write_behind_max: u64,
     /// First eight bytes of our peer id. Default `-CS0100-`.
     pub peer_id_prefix: [u8; 8],
-    /// What the extension handshake (`v`) and HTTP trackers are told. Default `coreswarm/<version>`.
+    /// What the extension handshake (`v`) and HTTP trackers are told. Default
+    /// `coreswarm/<version>`.
     pub user_agent: String,
     /// The address that trackers are told, when the one they see is wrong. Default none.
     pub announce_ip: Option<IpAddr>,
-    /// The port that trackers and peers are told. Set by the session to the bound port when 0. Default 0.
+    /// The port that trackers and peers are told. Set by the session to the bound port when 0.
+    /// Default 0.
     pub announce_port: u16,
     /// Peers asked of a tracker per announce. Default 200.
     pub numwant: u32,

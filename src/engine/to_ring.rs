@@ -12,8 +12,8 @@ use crate::engine::alert::Alert;
 use crate::engine::command::Ticket;
 use crate::engine::disk::DiskJob;
 
-/// A connection of this shard: a slot and its generation, so that an id that outlived its connection
-/// names nothing.
+/// A connection of this shard: a slot and its generation, so that an id that outlived its
+/// connection names nothing.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(crate) struct ConnId(pub(crate) SlotId);
 
@@ -32,8 +32,8 @@ pub(crate) enum Output {
     Send { conn: ConnId },
     /// Close it. The engine has forgotten it already; nothing more is told about it.
     Close { conn: ConnId },
-    /// The torrent lives on another shard: give the socket and the bytes read so far to it. The engine
-    /// has forgotten the connection already.
+    /// The torrent lives on another shard: give the socket and the bytes read so far to it. The
+    /// engine has forgotten the connection already.
     HandOver { conn: ConnId, to: ShardId, bytes: Vec<u8> },
     /// Answered by `handle_disk`.
     Disk(DiskJob),

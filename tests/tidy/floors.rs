@@ -17,7 +17,7 @@ const FLOORS: [(&str, &[&str]); 7] = [
     ("sim", &["base", "codec", "content", "engine"]),
 ];
 
-pub fn violations(tree: &Tree, source: &Source) -> Vec<String> {
+pub(crate) fn violations(tree: &Tree, source: &Source) -> Vec<String> {
     let mut found = Vec::new();
     if !source.path.starts_with("src/") {
         return found;

@@ -1,30 +1,30 @@
 //! One source file, with comments and literals blanked and its test code told apart.
 
 /// A file's lines twice: as written, and as code alone.
-pub struct Source<'a> {
-    pub path: &'a str,
-    pub raw: Vec<&'a str>,
+pub(crate) struct Source<'a> {
+    pub(crate) path: &'a str,
+    pub(crate) raw: Vec<&'a str>,
     /// The same lines with comments, strings and character literals turned into spaces.
-    pub code: Vec<String>,
+    pub(crate) code: Vec<String>,
     /// Index of the first line of the test modules; the line count when there are none.
-    pub tests_at: usize,
+    pub(crate) tests_at: usize,
 }
 
 impl<'a> Source<'a> {
-    pub fn new(path: &'a str, text: &'a str) -> Source<'a> {
+    pub(crate) fn new(path: &'a str, text: &'a str) -> Source<'a> {
         let code: Vec<String> = code_only(text).lines().map(str::to_owned).collect();
         let tests_at = if is_test_file(path) { 0 } else { tests_at(&code) };
         Source { path, raw: text.lines().collect(), code, tests_at }
     }
 
     /// The floor, or `None` outside the library's floors (`src/lib.rs`, `src/bin`, `tests`).
-    pub fn floor(&self) -> Option<&'a str> {
+    pub(crate) fn floor(&self) -> Option<&'a str> {
         let (floor, _) = self.path.strip_prefix("src/")?.split_once('/')?;
         (floor != "bin").then_some(floor)
     }
 
     /// One complaint about the line with index `at`.
-    pub fn complaint(&self, at: usize, what: &str, remedy: &str) -> String {
+    pub(crate) fn complaint(&self, at: usize, what: &str, remedy: &str) -> String {
         format!("{}:{}: {what}; {remedy}", self.path, at + 1)
     }
 }
@@ -50,12 +50,12 @@ fn tests_at(code: &[String]) -> usize {
 }
 
 /// Whether `word` stands in `line` as a whole: `async` is not in `async_fn`.
-pub fn has_word(line: &str, word: &str) -> bool {
+pub(crate) fn has_word(line: &str, word: &str) -> bool {
     !word_starts(line, word).is_empty()
 }
 
 /// Byte positions where `word` stands in `line` as a whole.
-pub fn word_starts(line: &str, word: &str) -> Vec<usize> {
+pub(crate) fn word_starts(line: &str, word: &str) -> Vec<usize> {
     let is_name = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
     let whole = |at: &usize| {
         let end = at + word.len();
@@ -65,7 +65,7 @@ pub fn word_starts(line: &str, word: &str) -> Vec<usize> {
 }
 
 /// `text` with comments and literals blanked, line by line and column by column the same.
-pub fn code_only(text: &str) -> String {
+pub(crate) fn code_only(text: &str) -> String {
     let chars: Vec<char> = text.chars().collect();
     let mut out = String::with_capacity(text.len());
     let mut at = 0;

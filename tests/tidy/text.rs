@@ -9,7 +9,7 @@ const LINE_MAX: usize = 500;
 /// alone.
 const COLUMN_MAX: usize = 100;
 
-pub fn violations(source: &Source) -> Vec<String> {
+pub(crate) fn violations(source: &Source) -> Vec<String> {
     let mut found = Vec::new();
     opening(source, &mut found);
     size(source, &mut found);

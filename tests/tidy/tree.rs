@@ -7,24 +7,24 @@ use std::path::Path;
 const ROOTS: [&str; 5] = ["src", "tests", "benches", "examples", "fuzz"];
 
 /// All Rust files of the package, as paths from its root with `/`.
-pub struct Tree {
+pub(crate) struct Tree {
     files: BTreeSet<String>,
 }
 
 /// What a name inside a folder stands for. The order is the order of the alphabet rule.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Kind {
+pub(crate) enum Kind {
     File,
     Folder,
 }
 
 impl Tree {
-    pub fn new<'a>(files: impl IntoIterator<Item = &'a str>) -> Tree {
+    pub(crate) fn new<'a>(files: impl IntoIterator<Item = &'a str>) -> Tree {
         Tree { files: files.into_iter().map(str::to_owned).collect() }
     }
 
     /// What `folder/name` is; `None` when it is neither, thus an item of the folder's `mod.rs`.
-    pub fn kind(&self, folder: &str, name: &str) -> Option<Kind> {
+    pub(crate) fn kind(&self, folder: &str, name: &str) -> Option<Kind> {
         let inside = format!("{folder}/{name}/");
         if self.files.contains(&format!("{folder}/{name}.rs")) {
             Some(Kind::File)
@@ -36,7 +36,7 @@ impl Tree {
     }
 
     /// Faults of the list itself: a module that is a loose file and a folder at once.
-    pub fn violations(&self) -> Vec<String> {
+    pub(crate) fn violations(&self) -> Vec<String> {
         let modules = self.files.iter().filter(|file| file.starts_with("src/"));
         let twice = modules.filter(|file| {
             let folder = format!("{}/", file.trim_end_matches(".rs"));
@@ -49,7 +49,7 @@ impl Tree {
 }
 
 /// Every `.rs` file below the package's source folders, sorted; build output is not looked at.
-pub fn rust_files(root: &Path) -> Vec<String> {
+pub(crate) fn rust_files(root: &Path) -> Vec<String> {
     let mut files = Vec::new();
     for folder in ROOTS {
         collect(root, folder, &mut files);

@@ -63,7 +63,7 @@ const RULES: [Rule; 8] = [
 /// Floors that may not even name `std::thread`; a session holds the handles of what io started.
 const THREADLESS: [&str; 5] = ["base", "codec", "content", "engine", "sim"];
 
-pub fn violations(source: &Source) -> Vec<String> {
+pub(crate) fn violations(source: &Source) -> Vec<String> {
     if !source.path.starts_with("src/") {
         return Vec::new();
     }
