@@ -1,11 +1,11 @@
 //! Peer messages after the handshake, and the decoder of the receive path (BEP 3, BEP 6, BEP 10).
 //!
-//! The decoder never copies payload: a block comes out as [`Token::BlockStart`], borrowed slices of the
-//! input and [`Token::BlockEnd`]. Tokens borrow from the input alone, never from the decoder, so that the
-//! owner of the decoder can act on a token while the loop goes on:
+//! The decoder never copies payload: a block comes out as [`Token::BlockStart`], borrowed slices of
+//! the input and [`Token::BlockEnd`]. Tokens borrow from the input alone, never from the decoder,
+//! so that the owner of the decoder can act on a token while the loop goes on:
 //! `while let Some(token) = decoder.next(&mut input)? { self.handle(token) }`.
-//! The price is [`Token::Held`]: a bitfield or extended message that was split over inputs moves out of the
-//! decoder as an owned value. Everything else is borrowed or plain numbers.
+//! The price is [`Token::Held`]: a bitfield or extended message that was split over inputs moves out
+//! of the decoder as an owned value. Everything else is borrowed or plain numbers.
 
 use crate::base::limits::EXTENSION_HANDSHAKE_LEN_MAX;
 use crate::base::limits::REQUEST_LEN_MAX;
@@ -119,7 +119,8 @@ fn triple(piece: u32, begin: u32, length: u32) -> [u8; 12] {
     wire
 }
 
-/// What stands before `length` bytes of payload on the wire; the payload itself is sent from its buffer.
+/// What stands before `length` bytes of payload on the wire; the payload itself is sent from its
+/// buffer.
 pub(crate) fn piece_header(piece: u32, begin: u32, length: u32) -> [u8; PIECE_HEADER_LEN] {
     let mut wire = [0; PIECE_HEADER_LEN];
     wire[..4].copy_from_slice(&(length + 9).to_be_bytes());
@@ -378,7 +379,8 @@ impl Decoder {
         }
     }
 
-    /// What the bytes at the start of a message say; lengths are checked here, before anything is kept.
+    /// What the bytes at the start of a message say; lengths are checked here, before anything is
+    /// kept.
     fn shape(&self, bytes: &[u8]) -> Result<Shape, MessageFault> {
         if bytes.len() < 4 {
             return Ok(Shape::Needs(4));

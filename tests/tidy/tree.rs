@@ -35,12 +35,14 @@ impl Tree {
         }
     }
 
-    /// Faults of the list itself: a module that is a loose file and a folder at once.
+    /// Faults of the list itself: a module that is a loose file and a folder at once. A loose
+    /// file's tests may have a file of their own in a folder of its name.
     pub(crate) fn violations(&self) -> Vec<String> {
         let modules = self.files.iter().filter(|file| file.starts_with("src/"));
         let twice = modules.filter(|file| {
             let folder = format!("{}/", file.trim_end_matches(".rs"));
-            self.files.iter().any(|other| other.starts_with(&folder))
+            let inside = self.files.iter().filter_map(|other| other.strip_prefix(&folder));
+            inside.into_iter().any(|child| child != "tests.rs")
         });
         twice
             .map(|file| format!("{file}:1: a folder of that name exists; use its mod.rs"))
