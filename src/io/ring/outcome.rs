@@ -1,0 +1,59 @@
+//! Completions: what became of an operation, with everything it owned handed back.
+
+use std::os::fd::OwnedFd;
+
+use rustix::io::Errno;
+
+use crate::base::buffer::PageBuf;
+use crate::base::buffer::SharedBuf;
+use crate::io::ring::asker::Asker;
+use crate::io::ring::batch::Sending;
+use crate::io::ring::buffers::Filled;
+use crate::io::ring::datagram::Datagram;
+use crate::io::ring::op::OpId;
+
+/// One completion of one operation.
+#[derive(Debug)]
+pub(crate) struct Completion {
+    pub(crate) asker: Asker,
+    pub(crate) op: OpId,
+    /// False while a multishot operation goes on.
+    pub(crate) is_last: bool,
+    pub(crate) outcome: Outcome,
+}
+
+/// By kind of operation.
+pub(crate) enum Outcome {
+    Woken,
+    Accepted(Result<OwnedFd, Errno>),
+    /// `Errno::CANCELED` when the time-out came first.
+    Connected(Result<(), Errno>),
+    /// `Ok(None)` at the end of the stream; `Errno::NOBUFS` when no buffer was free: arm again.
+    Received(Result<Option<Filled>, Errno>),
+    /// Bytes that left, possibly fewer than the batch holds.
+    Sent(Box<Sending>, Result<usize, Errno>),
+    DatagramReceived(Box<Datagram>, Result<(), Errno>),
+    DatagramSent(Result<(), Errno>),
+    /// Bytes read, possibly fewer than asked for; 0 at the end of the file.
+    Read(PageBuf, Result<usize, Errno>),
+    /// Bytes written, possibly fewer than given.
+    Written(SharedBuf, Result<usize, Errno>),
+    Synced(Result<(), Errno>),
+}
+
+impl std::fmt::Debug for Outcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Outcome::Woken => write!(f, "Woken"),
+            Outcome::Accepted(result) => write!(f, "Accepted({result:?})"),
+            Outcome::Connected(result) => write!(f, "Connected({result:?})"),
+            Outcome::Received(result) => write!(f, "Received({result:?})"),
+            Outcome::Sent(_, result) => write!(f, "Sent({result:?})"),
+            Outcome::DatagramReceived(_, result) => write!(f, "DatagramReceived({result:?})"),
+            Outcome::DatagramSent(result) => write!(f, "DatagramSent({result:?})"),
+            Outcome::Read(_, result) => write!(f, "Read({result:?})"),
+            Outcome::Written(_, result) => write!(f, "Written({result:?})"),
+            Outcome::Synced(result) => write!(f, "Synced({result:?})"),
+        }
+    }
+}
