@@ -4,8 +4,8 @@
 //! the input and [`Token::BlockEnd`]. Tokens borrow from the input alone, never from the decoder,
 //! so that the owner of the decoder can act on a token while the loop goes on:
 //! `while let Some(token) = decoder.next(&mut input)? { self.handle(token) }`.
-//! The price is [`Token::Held`]: a bitfield or extended message that was split over inputs moves out
-//! of the decoder as an owned value. Everything else is borrowed or plain numbers.
+//! The price is [`Token::Held`]: a bitfield or extended message that was split over inputs moves
+//! out of the decoder as an owned value. Everything else is borrowed or plain numbers.
 
 use crate::base::limits::EXTENSION_HANDSHAKE_LEN_MAX;
 use crate::base::limits::REQUEST_LEN_MAX;
