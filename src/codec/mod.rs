@@ -1,4 +1,5 @@
 //! Bytes to values and back, pure: a fuzz target each.
 
+pub(crate) mod bencode;
 pub(crate) mod handshake;
 pub(crate) mod message;
