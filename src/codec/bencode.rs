@@ -1,8 +1,9 @@
 //! Bencode as spans: one flat list of tokens over borrowed bytes (BEP 3, bencoding).
 //!
-//! Every token knows where its next sibling stands, so skipping a value costs one step. Nothing recurses;
-//! depth and token count are arguments. Keys may be unsorted (files in the wild have it) and may repeat
-//! (see [`Value::duplicate_key`]); integers and lengths must be in their one canonical form.
+//! Every token knows where its next sibling stands, so skipping a value costs one step. Nothing
+//! recurses; depth and token count are arguments. Keys may be unsorted (files in the wild have it)
+//! and may repeat (see [`Value::duplicate_key`]); integers and lengths must be in their one
+//! canonical form.
 
 use std::ops::Range;
 
@@ -318,8 +319,8 @@ impl<'a> Value<'a> {
         self.bytes.get(self.span()).unwrap_or_default()
     }
 
-    /// A key that stands twice in one dictionary, here or anywhere below. Sorted dictionaries, which
-    /// nearly all are, cost one comparison per key.
+    /// A key that stands twice in one dictionary, here or anywhere below. Sorted dictionaries,
+    /// which nearly all are, cost one comparison per key.
     pub(crate) fn duplicate_key(&self) -> Option<&'a [u8]> {
         (self.index..self.entry().next as usize)
             .filter_map(|index| Value { index, ..*self }.as_dict())

@@ -8,8 +8,8 @@ use crate::base::limits::BLOCK_LEN;
 use crate::base::limits::PIECE_COUNT_MAX;
 use crate::base::limits::PIECE_LEN_MAX;
 
-/// Total size and piece length of one torrent, checked. Every piece but the last is `piece_len` bytes,
-/// every block but the last of its piece 16 KiB (BEP 3). Total size 0 is legal: no pieces.
+/// Total size and piece length of one torrent, checked. Every piece but the last is `piece_len`
+/// bytes, every block but the last of its piece 16 KiB (BEP 3). Total size 0 is legal: no pieces.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Layout {
     total: u64,
@@ -50,7 +50,8 @@ pub(crate) enum LayoutFault {
 }
 
 impl Layout {
-    /// `total` bytes in pieces of `piece_len` bytes. Below one block is allowed: old torrents have it.
+    /// `total` bytes in pieces of `piece_len` bytes. Below one block is allowed: old torrents have
+    /// it.
     pub(crate) fn new(total: u64, piece_len: u32) -> Result<Layout, LayoutError> {
         if piece_len == 0 || piece_len > PIECE_LEN_MAX {
             return Err(LayoutError::PieceLength { got: piece_len.into(), max: PIECE_LEN_MAX });
@@ -134,7 +135,8 @@ impl Layout {
         Ok(block)
     }
 
-    /// The check for a peer's request: any range inside the piece, 1 byte to 16 KiB, on the grid or not.
+    /// The check for a peer's request: any range inside the piece, 1 byte to 16 KiB, on the grid or
+    /// not.
     pub(crate) fn request(
         &self,
         piece: u32,
@@ -156,7 +158,8 @@ impl Layout {
             .then(|| PieceIndex::from_layout((offset / u64::from(self.piece_len)) as u32))
     }
 
-    /// Numbers of the pieces that hold a byte of `length` bytes at `offset`; cut off at the total size.
+    /// Numbers of the pieces that hold a byte of `length` bytes at `offset`; cut off at the total
+    /// size.
     pub(crate) fn pieces_of(&self, offset: u64, length: u64) -> Range<u32> {
         let start = offset.min(self.total);
         let end = offset.saturating_add(length).min(self.total);
