@@ -5,5 +5,6 @@ pub(crate) mod alert;
 pub(crate) mod command;
 pub(crate) mod directory;
 pub(crate) mod disk;
+pub(crate) mod pick;
 pub(crate) mod settings;
 pub(crate) mod to_ring;
