@@ -5,8 +5,8 @@ use smallvec::SmallVec;
 use crate::base::bitfield::Bitfield;
 use crate::base::ids::PieceIndex;
 
-/// A peer as its owner numbers it. The number must not be used again before all that the peer was asked for
-/// has been released.
+/// A peer as its owner numbers it. The number must not be used again before all that the peer was
+/// asked for has been released.
 pub(crate) type PeerKey = u32;
 
 /// The peers that a block is asked of at once: end game triples the traffic of a block at worst.
@@ -35,8 +35,8 @@ impl Has<'_> {
 pub(crate) enum Share {
     /// Blocks of a piece come from whoever is there: pieces end soonest.
     Shared,
-    /// Pieces of its own, for peers under suspicion (blame is exact) or very fast ones. When no other
-    /// piece is left to start, sharing is better than waiting.
+    /// Pieces of its own, for peers under suspicion (blame is exact) or very fast ones. When no
+    /// other piece is left to start, sharing is better than waiting.
     Whole,
 }
 

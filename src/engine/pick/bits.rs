@@ -1,7 +1,7 @@
 //! Sets of pieces as 64-bit words: what makes walks over a million pieces a matter of microseconds.
 //!
-//! Piece `i` is bit `63 - i % 64` of word `i / 64`, the order of the wire, so that a peer's bitfield can be
-//! read a word at a time.
+//! Piece `i` is bit `63 - i % 64` of word `i / 64`, the order of the wire, so that a peer's
+//! bitfield can be read a word at a time.
 
 use std::ops::Range;
 

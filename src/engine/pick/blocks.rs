@@ -109,8 +109,8 @@ impl Partial {
                 || self.has_released_for(peer))
     }
 
-    /// Hands out up to `want` free blocks to `peer`: released ones first, then rising. With `even_late`
-    /// also those that this very peer was late with.
+    /// Hands out up to `want` free blocks to `peer`: released ones first, then rising. With
+    /// `even_late` also those that this very peer was late with.
     pub(crate) fn hand_out(
         &mut self,
         peer: PeerKey,

@@ -1,6 +1,7 @@
 //! What we have, want and have started, as words, with every count kept by the way.
 //!
-//! A priority is three bits, each in a plane of its own: setting it on a range costs words, not pieces.
+//! A priority is three bits, each in a plane of its own: setting it on a range costs words, not
+//! pieces.
 
 use std::ops::Range;
 

@@ -1,15 +1,14 @@
 //! The picker of one torrent: which block is asked of which peer.
 //!
-//! A function over facts: it knows peers by number, holds no clock and draws from the caller's chance.
-//! Wanted pieces are started by priority, then rarest first (or lowest first in sequential mode), random
-//! among equals. Started pieces are finished before others are started. When nothing is left to hand out,
-//! blocks under way are asked of others too (end game).
+//! A function over facts: it knows peers by number, holds no clock and draws from the caller's
+//! chance. Wanted pieces are started by priority, then rarest first (or lowest first in sequential
+//! mode), random among equals. Started pieces are finished before others are started. When nothing
+//! is left to hand out, blocks under way are asked of others too (end game).
 
 pub(crate) mod ask;
 mod bits;
 mod blocks;
 mod goals;
-mod grid;
 mod order;
 mod partials;
 mod rarity;
@@ -24,6 +23,7 @@ use crate::base::ids::BlockIndex;
 use crate::base::ids::PieceIndex;
 use crate::base::ids::Priority;
 use crate::base::rng::Rng;
+use crate::content::layout::Layout;
 use crate::engine::pick::ask::Accept;
 use crate::engine::pick::ask::Ask;
 use crate::engine::pick::ask::Has;
@@ -33,7 +33,6 @@ use crate::engine::pick::ask::Release;
 use crate::engine::pick::ask::Share;
 use crate::engine::pick::blocks::Partial;
 use crate::engine::pick::goals::Goals;
-pub(crate) use crate::engine::pick::grid::Layout;
 use crate::engine::pick::partials::Partials;
 use crate::engine::pick::rarity::Rarity;
 
@@ -125,7 +124,8 @@ impl Picker {
         self.rarity.peer_joined(&self.goals, field);
     }
 
-    /// A peer left that had these pieces by now: O(bits). What it was asked for is released separately.
+    /// A peer left that had these pieces by now: O(bits). What it was asked for is released
+    /// separately.
     pub(crate) fn peer_left(&mut self, field: &Bitfield) {
         self.rarity.peer_left(&self.goals, field);
     }
@@ -144,8 +144,8 @@ impl Picker {
         self.rarity.peer_have(&self.goals, piece.as_u32());
     }
 
-    /// Puts up to `piece_max` pieces in order after a large change. Each pick does some of it anyway; an
-    /// owner with time left in its turn calls this while `is_settled` is false.
+    /// Puts up to `piece_max` pieces in order after a large change. Each pick does some of it
+    /// anyway; an owner with time left in its turn calls this while `is_settled` is false.
     pub(crate) fn settle(&mut self, piece_max: u32) {
         self.rarity.settle(&self.goals, piece_max);
     }
@@ -154,9 +154,10 @@ impl Picker {
         self.rarity.is_settled()
     }
 
-    /// Hands out up to `ask.want` blocks: they count as asked of the peer until they are received or
-    /// released. `may_start` says whether there is room to start one more piece, and is asked only for
-    /// pieces that are then started; after its first no nothing more is started in this call.
+    /// Hands out up to `ask.want` blocks: they count as asked of the peer until they are received
+    /// or released. `may_start` says whether there is room to start one more piece, and is asked
+    /// only for pieces that are then started; after its first no nothing more is started in this
+    /// call.
     pub(crate) fn pick(
         &mut self,
         ask: &Ask<'_>,
@@ -175,8 +176,8 @@ impl Picker {
         self.watch_end_game();
     }
 
-    /// The first bytes of a block arrive from `peer`. The owner has checked that the peer was asked, at
-    /// least once: late answers are welcome.
+    /// The first bytes of a block arrive from `peer`. The owner has checked that the peer was
+    /// asked, at least once: late answers are welcome.
     pub(crate) fn block_started(
         &mut self,
         peer: PeerKey,
@@ -241,8 +242,8 @@ impl Picker {
         self.abandon(piece);
     }
 
-    /// Drops a started piece, for example to make room: it is open again. What peers still owe of it is
-    /// discarded when it comes.
+    /// Drops a started piece, for example to make room: it is open again. What peers still owe of
+    /// it is discarded when it comes.
     pub(crate) fn abandon(&mut self, piece: PieceIndex) {
         self.forget(piece);
         self.has_new_work |= self.goals.wants(piece.as_u32());
@@ -255,7 +256,8 @@ impl Picker {
         self.has_new_work |= self.goals.wants(piece.as_u32());
     }
 
-    /// The started piece that is cheapest to abandon: nobody is asked for any of it, and the least is here.
+    /// The started piece that is cheapest to abandon: nobody is asked for any of it, and the least
+    /// is here.
     pub(crate) fn cold_piece(&self) -> Option<PieceIndex> {
         let idle = self.partials.all().iter().filter(|partial| partial.is_idle());
         idle.min_by_key(|p| (p.received(), p.piece)).map(|p| p.piece)
@@ -322,14 +324,14 @@ impl Picker {
             && self.partials.open().is_empty()
     }
 
-    /// Whether something became possible to ask for since the last call: every peer with room in its window
-    /// should get a pick.
+    /// Whether something became possible to ask for since the last call: every peer with room in
+    /// its window should get a pick.
     pub(crate) fn take_new_work(&mut self) -> bool {
         std::mem::take(&mut self.has_new_work)
     }
 
-    /// Free blocks of started pieces. With `even_leftovers` also blocks that this peer itself was late with
-    /// and, when nothing is left to start, pieces that others hold for themselves.
+    /// Free blocks of started pieces. With `even_leftovers` also blocks that this peer itself was
+    /// late with and, when nothing is left to start, pieces that others hold for themselves.
     fn pick_started(&mut self, ask: &Ask<'_>, goal: usize, even_leftovers: bool, out: &mut Picks) {
         if out.len() >= goal || self.partials.open().is_empty() {
             return;
@@ -366,7 +368,8 @@ impl Picker {
         }
     }
 
-    /// Priority, then (sequential) the lowest, else released blocks, the most complete and the rarest.
+    /// Priority, then (sequential) the lowest, else released blocks, the most complete and the
+    /// rarest.
     fn started_rank(&self, partial: &Partial, peer: PeerKey) -> impl Ord + use<> {
         let piece = partial.piece.as_u32();
         let priority = Reverse(self.goals.priority(piece));
@@ -392,7 +395,7 @@ impl Picker {
                 return;
             }
             for raw in chosen.drain(..) {
-                let Some(piece) = self.layout.piece(raw) else { continue };
+                let Ok(piece) = self.layout.piece(raw) else { continue };
                 if out.len() >= goal || !may_start(piece) {
                     return;
                 }
@@ -410,8 +413,7 @@ impl Picker {
             chosen.dedup();
             return;
         }
-        let per_piece = self.layout.piece(0).map_or(1, |first| self.layout.block_count(first));
-        let count = want.div_ceil(per_piece.max(1) as usize);
+        let count = want.div_ceil(self.layout.block_count_max().max(1) as usize);
         if self.is_sequential {
             rarity::lowest(&mut self.goals, ask.has, count, chosen);
         } else {

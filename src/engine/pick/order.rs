@@ -11,7 +11,8 @@ pub(crate) struct Rank {
 
 /// Above this availability pieces count as equally common: rarity that no decision needs any more.
 const AVAILABILITY_MAX: u16 = 255;
-/// Places that an empty bucket keeps: a million pieces that climb together would leave 4 MB at each step.
+/// Places that an empty bucket keeps: a million pieces that climb together would leave 4 MB at each
+/// step.
 const BUCKET_KEPT_MAX: usize = 1024;
 /// Code of a piece that stands in no bucket; wanted pieces have codes from 256 up.
 const NOWHERE: u16 = 0;
@@ -38,7 +39,8 @@ pub(crate) struct Order {
 }
 
 impl Order {
-    /// Empty. Zeroed memory is not touched until pieces are put, so a finished torrent pays nothing.
+    /// Empty. Zeroed memory is not touched until pieces are put, so a finished torrent pays
+    /// nothing.
     pub(crate) fn new(piece_count: u32) -> Order {
         Order {
             levels: Default::default(),

@@ -1,8 +1,8 @@
 //! Which pieces to start: availability, the order kept by it, and walks that are bounded per call.
 //!
-//! One changed piece moves at once. A change of very many (a bitfield of a million bits, priorities of
-//! everything) only marks the order as unsettled; slices of later calls put it right. Until then the order is
-//! a hint: what it names is checked, and what it misses is found by a walk over words.
+//! One changed piece moves at once. A change of very many (a bitfield of a million bits, priorities
+//! of everything) only marks the order as unsettled; slices of later calls put it right. Until then
+//! the order is a hint: what it names is checked, and what it misses is found by a walk over words.
 
 use crate::base::bitfield::Bitfield;
 use crate::base::rng::Rng;
@@ -101,8 +101,9 @@ impl Rarity {
         self.sweep_left -= words;
     }
 
-    /// Up to `count` open pieces that `has`, rarest first, random among equals. Never empty when there is
-    /// one. Exact while settled and found within `EXAMINE_MAX`; otherwise the best of a random sample.
+    /// Up to `count` open pieces that `has`, rarest first, random among equals. Never empty when
+    /// there is one. Exact while settled and found within `EXAMINE_MAX`; otherwise the best of a
+    /// random sample.
     pub(crate) fn rarest(
         &self,
         goals: &Goals,

@@ -1,13 +1,15 @@
 //! The picker's behaviour, drawn as strings: a piece is a character.
 
 use super::*;
+use crate::base::limits::BLOCK_LEN;
 
 const BLOCKS: u32 = 2;
 
 /// have `#`, availability and priorities as digits; every piece has two blocks.
 fn drawn(have: &str, availability: &str, priorities: &str) -> Picker {
     let piece_count = have.len() as u32;
-    let layout = Layout { piece_count, blocks_per_piece: BLOCKS, blocks_in_last: BLOCKS };
+    let piece_len = BLOCKS * BLOCK_LEN;
+    let layout = Layout::new(u64::from(piece_count * piece_len), piece_len).unwrap();
     let mut picker = Picker::new(layout);
     picker.set_have(&field(have));
     for (raw, digit) in (0..).zip(priorities.bytes()) {
