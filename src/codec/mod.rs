@@ -3,3 +3,4 @@
 pub(crate) mod bencode;
 pub(crate) mod handshake;
 pub(crate) mod message;
+pub(crate) mod metainfo;

@@ -1,4 +1,7 @@
 //! What a torrent is: immutable, checked once.
 
+pub(crate) mod clean_path;
+pub(crate) mod files;
 pub(crate) mod layout;
+pub(crate) mod make;
 pub(crate) mod torrent;
