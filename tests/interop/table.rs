@@ -1,0 +1,160 @@
+//! The table of all cases.
+
+use std::time::Duration;
+
+use crate::case::Case;
+use crate::case::Meet;
+use crate::case::Meet::HttpTracker;
+use crate::case::Meet::HttpsTracker;
+use crate::case::Meet::LeechDials;
+use crate::case::Meet::SeedDials;
+use crate::case::Meet::UdpTracker;
+use crate::case::Plot;
+use crate::engine::Engine;
+use crate::engine::Engine::Aria2;
+use crate::engine::Engine::Lt20;
+use crate::engine::Engine::Lt21;
+use crate::engine::Engine::Ours;
+use crate::engine::Engine::OursTwoShards;
+use crate::engine::Engine::Transmission;
+use crate::payload::Shape;
+use crate::payload::Shape::Large;
+use crate::payload::Shape::Multi;
+use crate::payload::Shape::Single;
+
+/// Generous against a machine that also compiles; a healthy pair takes two to ten seconds.
+const PAIR: Duration = Duration::from_secs(60);
+/// Seven programs share the cores.
+const SWARM: Duration = Duration::from_secs(120);
+
+/// Every case, in the order in which they start: the long ones first, so that the end is not spent
+/// waiting for one of them.
+pub(crate) fn cases() -> Vec<Case> {
+    let mut cases = swarms();
+    cases.extend(restarts());
+    cases.extend(pairs());
+    cases.extend(controls());
+    cases
+}
+
+/// One seed, everyone else leeches, coreswarm on both sides.
+fn swarms() -> Vec<Case> {
+    let others = [Transmission, Aria2, Lt20, Lt21, Ours];
+    vec![
+        mixed("mixed/from-libtorrent-2.1", Lt21, &[Transmission, Aria2, Lt20, Ours, OursTwoShards]),
+        mixed("mixed/from-coreswarm", OursTwoShards, &others),
+    ]
+}
+
+/// SIGTERM half-way, start again, end identical.
+fn restarts() -> Vec<Case> {
+    vec![
+        restart("restart/libtorrent-2.1/single", Lt21, Ours, Large),
+        restart("restart/libtorrent-2.1/two-shards/multi", Lt21, OursTwoShards, Multi),
+    ]
+}
+
+/// Each engine with coreswarm, both ways, each way to meet, each shape.
+fn pairs() -> Vec<Case> {
+    #[rustfmt::skip]
+    let rows: &[(Engine, Engine, Meet, Shape)] = &[
+        // seed         leech         meet          shape
+        (Transmission,  Ours,         HttpTracker,  Single),
+        (Transmission,  Ours,         HttpTracker,  Multi),
+        (Transmission,  Ours,         LeechDials,   Single),
+        (Transmission,  Ours,         LeechDials,   Multi),
+        (Aria2,         Ours,         HttpTracker,  Single),
+        (Aria2,         Ours,         HttpTracker,  Multi),
+        (Aria2,         Ours,         LeechDials,   Single),
+        (Aria2,         Ours,         LeechDials,   Multi),
+        (Lt20,          Ours,         HttpTracker,  Single),
+        (Lt20,          Ours,         HttpTracker,  Multi),
+        (Lt20,          Ours,         LeechDials,   Single),
+        (Lt20,          Ours,         LeechDials,   Multi),
+        (Lt21,          Ours,         HttpTracker,  Single),
+        (Lt21,          Ours,         HttpTracker,  Multi),
+        (Lt21,          Ours,         LeechDials,   Single),
+        (Lt21,          Ours,         LeechDials,   Multi),
+        // transmission and aria2 cannot be given a peer's address, so coreswarm is given theirs
+        (Ours,          Transmission, HttpTracker,  Single),
+        (Ours,          Transmission, HttpTracker,  Multi),
+        (Ours,          Transmission, SeedDials,    Single),
+        (Ours,          Transmission, SeedDials,    Multi),
+        (Ours,          Aria2,        HttpTracker,  Single),
+        (Ours,          Aria2,        HttpTracker,  Multi),
+        (Ours,          Aria2,        SeedDials,    Single),
+        (Ours,          Aria2,        SeedDials,    Multi),
+        (Ours,          Lt20,         HttpTracker,  Single),
+        (Ours,          Lt20,         HttpTracker,  Multi),
+        (Ours,          Lt20,         LeechDials,   Single),
+        (Ours,          Lt20,         LeechDials,   Multi),
+        (Ours,          Lt21,         HttpTracker,  Single),
+        (Ours,          Lt21,         HttpTracker,  Multi),
+        (Ours,          Lt21,         LeechDials,   Single),
+        (Ours,          Lt21,         LeechDials,   Multi),
+        // the other ways to meet, two shards, and coreswarm with itself
+        (Lt21,          Ours,         SeedDials,    Multi),
+        (Ours,          Lt21,         SeedDials,    Multi),
+        (Lt21,          Ours,         UdpTracker,   Multi),
+        (Ours,          Lt20,         UdpTracker,   Single),
+        (Lt21,          Ours,         HttpsTracker, Single),
+        (Lt21,          OursTwoShards, LeechDials,  Multi),
+        (OursTwoShards, Lt21,         LeechDials,   Multi),
+        (Ours,          Ours,         HttpTracker,  Multi),
+    ];
+    rows.iter().map(|&row| pair("", row)).collect()
+}
+
+/// The same without coreswarm: when these fail, the fault is the harness's or the machine's.
+fn controls() -> Vec<Case> {
+    #[rustfmt::skip]
+    let rows: &[(Engine, Engine, Meet, Shape)] = &[
+        (Transmission,  Aria2,        HttpTracker,  Multi),
+        (Aria2,         Transmission, HttpTracker,  Single),
+        (Lt20,          Transmission, SeedDials,    Multi),
+        (Transmission,  Lt21,         LeechDials,   Multi),
+        (Aria2,         Lt21,         LeechDials,   Multi),
+        (Lt21,          Transmission, UdpTracker,   Multi),
+        (Lt20,          Lt21,         HttpsTracker, Single),
+        (Lt21,          Lt20,         LeechDials,   Single),
+    ];
+    let mut cases: Vec<Case> = rows.iter().map(|&row| pair("control/", row)).collect();
+    cases.push(mixed("control/mixed", Lt21, &[Transmission, Aria2, Lt20]));
+    cases
+}
+
+fn pair(prefix: &str, (seed, leech, meet, shape): (Engine, Engine, Meet, Shape)) -> Case {
+    let way = match meet {
+        HttpTracker => "http-tracker",
+        UdpTracker => "udp-tracker",
+        HttpsTracker => "https-tracker",
+        LeechDials => "leech-dials",
+        SeedDials => "seed-dials",
+    };
+    let name = format!("{prefix}{}-to-{}/{way}/{}", seed.name(), leech.name(), shape.name());
+    Case { name, seed, leeches: vec![leech], meet, shape, plot: Plot::Straight, deadline: PAIR }
+}
+
+fn mixed(name: &str, seed: Engine, leeches: &[Engine]) -> Case {
+    Case {
+        name: name.to_owned(),
+        seed,
+        leeches: leeches.to_vec(),
+        meet: HttpTracker,
+        shape: Multi,
+        plot: Plot::Straight,
+        deadline: SWARM,
+    }
+}
+
+fn restart(name: &str, seed: Engine, leech: Engine, shape: Shape) -> Case {
+    Case {
+        name: name.to_owned(),
+        seed,
+        leeches: vec![leech],
+        meet: LeechDials,
+        shape,
+        plot: Plot::Restart,
+        deadline: PAIR,
+    }
+}
