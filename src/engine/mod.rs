@@ -2,6 +2,7 @@
 
 pub(crate) mod add;
 pub(crate) mod alert;
+pub(crate) mod choke;
 pub(crate) mod command;
 pub(crate) mod directory;
 pub(crate) mod disk;
