@@ -1,6 +1,9 @@
 //! Bytes to values and back, pure: a fuzz target each.
 
+pub(crate) mod announce;
 pub(crate) mod bencode;
+pub(crate) mod extension;
 pub(crate) mod handshake;
 pub(crate) mod message;
 pub(crate) mod metainfo;
+pub(crate) mod tracker_http;
