@@ -13,6 +13,8 @@ mod order;
 mod partials;
 mod rarity;
 #[cfg(test)]
+mod shadow;
+#[cfg(test)]
 mod tests;
 
 use std::cmp::Reverse;
@@ -44,6 +46,17 @@ const END_GAME_EXAMINE_MAX: u32 = 4096;
 /// Blocks handed out, in the order in which they should be asked for.
 pub(crate) type Picks = Vec<(PieceIndex, BlockIndex)>;
 
+/// How far the torrent is. Later stages allow more.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Stage {
+    /// There are wanted pieces to start, or nothing is wanted.
+    Start,
+    /// All are started, some blocks are free: also those that a peer holds for itself may be taken.
+    Finish,
+    /// Every missing block is under way: others may be asked for it too.
+    EndGame,
+}
+
 /// Which block is asked of which peer, for one torrent.
 #[derive(Debug)]
 pub(crate) struct Picker {
@@ -55,7 +68,7 @@ pub(crate) struct Picker {
     seed_count: u32,
     is_sequential: bool,
     has_new_work: bool,
-    was_end_game: bool,
+    stage: Stage,
     end_game_at: usize,
 }
 
@@ -72,7 +85,7 @@ impl Picker {
             seed_count: 0,
             is_sequential: false,
             has_new_work: false,
-            was_end_game: false,
+            stage: Stage::Start,
             end_game_at: 0,
         }
     }
@@ -103,7 +116,7 @@ impl Picker {
             self.partials.change(piece, |partial| partial.is_wanted = is_wanted);
         }
         self.has_new_work |= runs.iter().any(|(_, priority)| priority.is_wanted());
-        self.watch_end_game();
+        self.watch_stage();
     }
 
     pub(crate) fn set_priority(&mut self, piece: PieceIndex, priority: Priority) {
@@ -116,7 +129,7 @@ impl Picker {
         self.goals.set_all_have(field);
         self.rarity.unsettle(&self.goals);
         self.has_new_work = true;
-        self.watch_end_game();
+        self.watch_stage();
     }
 
     /// A peer came with these pieces: O(bits).
@@ -170,10 +183,10 @@ impl Picker {
         self.pick_started(ask, goal, false, out);
         self.pick_new(ask, goal, may_start, rng, out);
         self.pick_started(ask, goal, true, out);
-        if self.is_end_game() {
+        self.watch_stage();
+        if self.stage == Stage::EndGame {
             self.pick_under_way(ask, goal, out);
         }
-        self.watch_end_game();
     }
 
     /// The first bytes of a block arrive from `peer`. The owner has checked that the peer was
@@ -185,7 +198,7 @@ impl Picker {
         block: BlockIndex,
     ) -> Accept {
         let accept = self.partials.change(piece, |partial| partial.start(peer, block));
-        self.watch_end_game();
+        self.watch_stage();
         accept.unwrap_or(Accept::Discard)
     }
 
@@ -197,7 +210,7 @@ impl Picker {
         block: BlockIndex,
     ) -> Received {
         let received = self.partials.change(piece, |partial| partial.receive(peer, block));
-        self.watch_end_game();
+        self.watch_stage();
         received.unwrap_or_default()
     }
 
@@ -209,13 +222,13 @@ impl Picker {
         block: BlockIndex,
         why: Release,
     ) {
-        let is_end_game = self.was_end_game;
+        let is_end_game = self.stage == Stage::EndGame;
         let is_news = self.partials.change(piece, |partial| {
             let was_held = partial.holder.take_if(|holder| *holder == peer).is_some();
             partial.release(peer, block, why) || was_held || is_end_game
         });
         self.has_new_work |= is_news == Some(true);
-        self.watch_end_game();
+        self.watch_stage();
     }
 
     /// Releases all that a peer owes and the pieces it held for itself: it choked us or left.
@@ -319,9 +332,7 @@ impl Picker {
 
     /// No wanted piece is left to start, and no block is left that nobody was asked for.
     pub(crate) fn is_end_game(&self) -> bool {
-        self.goals.wanted_left() > 0
-            && self.goals.open_count() == 0
-            && self.partials.open().is_empty()
+        self.stage == Stage::EndGame
     }
 
     /// Whether something became possible to ask for since the last call: every peer with room in
@@ -464,13 +475,19 @@ impl Picker {
         self.partials.remove(piece);
         self.goals.set_started(piece.as_u32(), false);
         self.rarity.place(&self.goals, piece.as_u32());
-        self.watch_end_game();
+        self.watch_stage();
     }
 
-    /// Entering end game is new work for all: blocks under way may be asked for once more.
-    fn watch_end_game(&mut self) {
-        let is_end_game = self.is_end_game();
-        self.has_new_work |= is_end_game && !self.was_end_game;
-        self.was_end_game = is_end_game;
+    /// A later stage is new work for all: it allows what the earlier one did not.
+    fn watch_stage(&mut self) {
+        let stage = if self.goals.open_count() > 0 || self.goals.wanted_left() == 0 {
+            Stage::Start
+        } else if self.partials.open().is_empty() {
+            Stage::EndGame
+        } else {
+            Stage::Finish
+        };
+        self.has_new_work |= stage > self.stage;
+        self.stage = stage;
     }
 }
