@@ -67,8 +67,8 @@ pub(crate) enum ExtensionFault {
 }
 
 impl ExtensionHandshake {
-    /// From the payload of extended message 0. Values of the wrong type count as absent, because clients
-    /// disagree about them; bytes after the dictionary are passed over.
+    /// From the payload of extended message 0. Values of the wrong type count as absent, because
+    /// clients disagree about them; bytes after the dictionary are passed over.
     pub(crate) fn decode(payload: &[u8]) -> Result<ExtensionHandshake, ExtensionFault> {
         if payload.len() > EXTENSION_HANDSHAKE_LEN_MAX as usize {
             let max = EXTENSION_HANDSHAKE_LEN_MAX;

@@ -1,5 +1,5 @@
-//! .torrent files: bencode to raw values, borrowed and of the right type, not yet checked against each
-//! other (BEP 3, BEP 12, BEP 19, BEP 27, BEP 47). `content::torrent` does the checking.
+//! .torrent files: bencode to raw values, borrowed and of the right type, not yet checked against
+//! each other (BEP 3, BEP 12, BEP 19, BEP 27, BEP 47). `content::torrent` does the checking.
 
 use crate::base::limits::BENCODE_DEPTH_FILE_MAX;
 use crate::base::limits::BENCODE_TOKEN_MAX;

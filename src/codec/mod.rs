@@ -7,3 +7,4 @@ pub(crate) mod handshake;
 pub(crate) mod message;
 pub(crate) mod metainfo;
 pub(crate) mod tracker_http;
+pub(crate) mod tracker_udp;

@@ -74,8 +74,8 @@ pub(crate) fn announce_url(tracker: &str, request: &AnnounceRequest) -> String {
     url
 }
 
-/// The scrape URL of an HTTP tracker, where its announce URL follows the convention: the last path element
-/// starts with `announce` (BEP 48).
+/// The scrape URL of an HTTP tracker, where its announce URL follows the convention: the last path
+/// element starts with `announce` (BEP 48).
 pub(crate) fn scrape_url(tracker: &str) -> Option<String> {
     let (scheme, rest) = tracker.split_once("://")?;
     if !matches!(scheme, "http" | "https") {
@@ -123,7 +123,8 @@ fn push_bytes(url: &mut String, name: &str, value: &[u8]) {
     }
 }
 
-/// The body of an answer to an announce, after inflating. Bytes after the dictionary are passed over.
+/// The body of an answer to an announce, after inflating. Bytes after the dictionary are passed
+/// over.
 pub(crate) fn decode_announce(body: &[u8]) -> Result<Answer<AnnounceReply>, TrackerFault> {
     let document = parse(body)?;
     let root = document.root();
@@ -144,7 +145,8 @@ pub(crate) fn decode_announce(body: &[u8]) -> Result<Answer<AnnounceReply>, Trac
     }))
 }
 
-/// The body of an answer to a scrape, after inflating: at most 1,000 swarms, in the tracker's order.
+/// The body of an answer to a scrape, after inflating: at most 1,000 swarms, in the tracker's
+/// order.
 pub(crate) fn decode_scrape(
     body: &[u8],
 ) -> Result<Answer<Vec<(Sha1, ScrapeCounts)>>, TrackerFault> {
@@ -235,7 +237,8 @@ fn read_peers(root: Value<'_>) -> Result<Vec<SocketAddr>, TrackerFault> {
     Ok(peers)
 }
 
-/// A peer as dictionary; names instead of addresses are passed over, we look nothing up for a tracker.
+/// A peer as dictionary; names instead of addresses are passed over, we look nothing up for a
+/// tracker.
 fn read_peer(peer: Value<'_>) -> Option<SocketAddr> {
     let ip: IpAddr = peer.get(b"ip")?.as_str()?.parse().ok()?;
     let port = peer.get(b"port")?.as_u64()?;

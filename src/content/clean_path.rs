@@ -1,8 +1,9 @@
 //! Path elements from strangers made safe: same input, same name, no two files in one place.
 //!
-//! A cleaned element is never empty, `.` or `..`, holds no separator, control or direction character, is no
-//! device name elsewhere, and has at most 240 bytes. Whatever collides afterwards, also by case or because
-//! one wants a file where the other wants a directory, gets a number in the order of the torrent.
+//! A cleaned element is never empty, `.` or `..`, holds no separator, control or direction
+//! character, is no device name elsewhere, and has at most 240 bytes. Whatever collides afterwards,
+//! also by case or because one wants a file where the other wants a directory, gets a number in the
+//! order of the torrent.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

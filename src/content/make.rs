@@ -10,18 +10,20 @@ use crate::base::limits::PIECE_LEN_MIN;
 use crate::content::layout::Layout;
 use crate::content::layout::LayoutError;
 
-/// Pieces aimed at when the piece length is ours to choose: keeps the .torrent below about 40 KiB while a
-/// piece stays small enough to be shared soon.
+/// Pieces aimed at when the piece length is ours to choose: keeps the .torrent below about 40 KiB
+/// while a piece stays small enough to be shared soon.
 const PIECE_COUNT_AIM: u64 = 2048;
-/// Longest piece chosen by ourselves; longer ones only where the piece count would exceed its limit.
+/// Longest piece chosen by ourselves; longer ones only where the piece count would exceed its
+/// limit.
 const PIECE_LEN_CHOICE_MAX: u64 = 16 * 1024 * 1024;
 /// Levels of a v1 .torrent: root, info, files, file, path.
 const DEPTH: usize = 6;
 
-/// Collects what a v1 .torrent file says; [`TorrentMaker::finish`] encodes it. Does no I/O: the caller
-/// hashes the pieces of [`TorrentMaker::piece_length`] bytes over all files in order.
+/// Collects what a v1 .torrent file says; [`TorrentMaker::finish`] encodes it. Does no I/O: the
+/// caller hashes the pieces of [`TorrentMaker::piece_length`] bytes over all files in order.
 ///
-/// Defaults: no trackers, not private, piece length chosen for about 2,000 pieces (16 KiB to 16 MiB).
+/// Defaults: no trackers, not private, piece length chosen for about 2,000 pieces (16 KiB to 16
+/// MiB).
 #[derive(Clone, Debug)]
 pub struct TorrentMaker {
     name: String,
@@ -100,8 +102,8 @@ impl TorrentMaker {
         }
     }
 
-    /// Appends a file of `length` bytes at `path`, its elements below the torrent's directory. On a maker
-    /// of a single file it replaces that file's length.
+    /// Appends a file of `length` bytes at `path`, its elements below the torrent's directory. On a
+    /// maker of a single file it replaces that file's length.
     #[must_use]
     pub fn file<S: Into<String>>(
         mut self,
@@ -266,8 +268,8 @@ fn emit_file(entry: SingleItemEncoder<'_>, (path, length): &(Vec<String>, u64)) 
     })
 }
 
-/// A power of two: about [`PIECE_COUNT_AIM`] pieces, 16 KiB to 16 MiB, more only where pieces would be too
-/// many.
+/// A power of two: about [`PIECE_COUNT_AIM`] pieces, 16 KiB to 16 MiB, more only where pieces would
+/// be too many.
 fn choose_piece_length(total: u64) -> u32 {
     let aim = (total / PIECE_COUNT_AIM).clamp(PIECE_LEN_MIN.into(), PIECE_LEN_CHOICE_MAX);
     let least = total.div_ceil(crate::base::limits::PIECE_COUNT_MAX.into());

@@ -34,8 +34,8 @@ const WEB_SEED_MAX: usize = 100;
 
 /// What a torrent is: names, sizes, hashes, trackers. Immutable; share it in an `Arc`.
 ///
-/// Made from a .torrent file by [`Torrent::parse`]. All paths are safe to create below a directory, all
-/// sizes agree with each other, and there is one hash for each piece.
+/// Made from a .torrent file by [`Torrent::parse`]. All paths are safe to create below a directory,
+/// all sizes agree with each other, and there is one hash for each piece.
 pub struct Torrent {
     info_hash: Sha1,
     name: String,
@@ -142,7 +142,8 @@ impl Torrent {
         self.info_hash
     }
 
-    /// The torrent's name, made safe: the file of a single-file torrent, else the directory of all files.
+    /// The torrent's name, made safe: the file of a single-file torrent, else the directory of all
+    /// files.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -172,7 +173,8 @@ impl Torrent {
         self.is_private
     }
 
-    /// Tracker URLs in tiers (BEP 12), at most 200, each once. Not checked beyond being one word of text.
+    /// Tracker URLs in tiers (BEP 12), at most 200, each once. Not checked beyond being one word of
+    /// text.
     pub fn trackers(&self) -> &[Vec<String>] {
         &self.trackers
     }
@@ -214,7 +216,8 @@ impl Torrent {
     pub(crate) fn piece_hash(&self, piece: PieceIndex) -> Sha1 {
         let start = self.hashes_at + piece.as_usize() * 20;
         let mut hash = [0; 20];
-        // There is one hash for each piece of this layout; a piece of another torrent matches nothing.
+        // There is one hash for each piece of this layout; a piece of another torrent matches
+        // nothing.
         if let Some(bytes) = self.info.get(start..start + 20) {
             hash.copy_from_slice(bytes);
         }

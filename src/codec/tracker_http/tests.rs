@@ -182,7 +182,7 @@ fn malformed_answers_are_faults() {
         assert!(is_expected(fault), "{shown}: {fault}");
     };
     let not_dictionary = |fault| fault == TrackerFault::NotADictionary;
-    let wrong = |wrong_key: &'static str| move |fault| matches!(fault, TrackerFault::Wrong { key, .. } if key == wrong_key);
+    let wrong = |expected: &'static str| move |fault| matches!(fault, TrackerFault::Wrong { key, .. } if key == expected);
     bad(b"", &bencode(Kind::Truncated));
     bad(b"<html>502 Bad Gateway</html>", &bencode(Kind::NotAValue));
     bad(b"\x1f\x8b\x08\0", &bencode(Kind::NotAValue));
@@ -238,7 +238,8 @@ fn a_scrape_answer_is_read_and_a_bad_one_is_a_fault() {
 proptest! {
     #[test]
     fn a_query_decodes_to_the_same_bytes(hash: [u8; 20], peer_id: [u8; 20]) {
-        let url = announce_url("http://t/a", &AnnounceRequest { info_hash: Sha1(hash), peer_id, ..request() });
+        let request = AnnounceRequest { info_hash: Sha1(hash), peer_id, ..request() };
+        let url = announce_url("http://t/a", &request);
         prop_assert!(url.is_ascii() && !url.contains(' '));
         let query = url.split_once('?').unwrap().1;
         let mut values = query.split('&').map(|pair| pair.split_once('=').unwrap().1);

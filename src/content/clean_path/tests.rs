@@ -134,7 +134,9 @@ fn numbers_that_are_all_taken_end_in_an_error_not_in_a_search() {
 
 proptest! {
     #[test]
-    fn cleaned_elements_are_one_safe_path_component(raw in proptest::collection::vec(any::<u8>(), 0..400)) {
+    fn cleaned_elements_are_one_safe_path_component(
+        raw in proptest::collection::vec(any::<u8>(), 0..400),
+    ) {
         let name = clean(&raw);
         prop_assert!(!name.is_empty() && name.len() <= 240);
         prop_assert_eq!(&clean(&raw), &name, "deterministic");
@@ -146,7 +148,9 @@ proptest! {
     #[test]
     fn no_two_files_share_a_place(
         paths in proptest::collection::vec(
-            proptest::collection::vec(prop_oneof!["[aA.]{0,2}", "(a|A|b)(.1|.part|/)?"], 1..4), 1..30),
+            proptest::collection::vec(prop_oneof!["[aA.]{0,2}", "(a|A|b)(.1|.part|/)?"], 1..4),
+            1..30,
+        ),
     ) {
         let mut set = PathSet::default();
         let mut files = BTreeSet::new();
