@@ -3,3 +3,4 @@
 
 pub(crate) mod clock;
 pub(crate) mod ring;
+pub(crate) mod sockets;

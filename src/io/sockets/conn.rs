@@ -1,0 +1,133 @@
+//! One TCP connection as the ring sees it: a descriptor and what is in flight on it.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+
+use socket2::Domain;
+use socket2::Protocol;
+use socket2::SockRef;
+use socket2::Socket;
+use socket2::Type;
+
+use crate::base::limits::CONNECT_TIMEOUT;
+use crate::engine::to_ring::ConnId;
+use crate::io::ring::Ring;
+use crate::io::ring::asker::Asker;
+use crate::io::ring::batch::Sending;
+use crate::io::ring::op::OpId;
+
+/// How bytes are received.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Receiving {
+    /// The connect has not ended.
+    NotYet,
+    /// One at a time, so that between two the socket can change shards.
+    Once,
+    /// As they come.
+    Bulk,
+}
+
+/// The descriptor and the operations on it. Each operation holds the descriptor open by itself.
+#[derive(Debug)]
+pub(super) struct Conn {
+    pub(super) id: ConnId,
+    fd: Rc<OwnedFd>,
+    receiving: Receiving,
+    receive: Option<OpId>,
+    send: Option<OpId>,
+    connect: Option<OpId>,
+}
+
+impl Conn {
+    /// Of a socket that is connected already; its handshake is to come.
+    pub(super) fn connected(id: ConnId, fd: OwnedFd) -> Conn {
+        // Batches are gathered before they are sent; waiting for more would only delay them.
+        let _ = SockRef::from(&fd).set_tcp_nodelay(true);
+        Conn::with(id, fd, Receiving::Once)
+    }
+
+    /// Of a new socket on its way to `address`.
+    pub(super) fn connecting(id: ConnId, ring: &mut Ring, address: SocketAddr) -> io::Result<Conn> {
+        let domain = Domain::for_address(address);
+        let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_tcp_nodelay(true)?;
+        let mut conn = Conn::with(id, socket.into(), Receiving::NotYet);
+        let (asker, fd) = (Asker::Conn(id), Rc::clone(&conn.fd));
+        conn.connect = Some(ring.connect(asker, fd, address.into(), CONNECT_TIMEOUT));
+        Ok(conn)
+    }
+
+    fn with(id: ConnId, fd: OwnedFd, receiving: Receiving) -> Conn {
+        Conn { id, fd: Rc::new(fd), receiving, receive: None, send: None, connect: None }
+    }
+
+    pub(super) fn handle_connected(&mut self) {
+        self.connect = None;
+        self.receiving = Receiving::Once;
+    }
+
+    /// From here on the socket stays on this shard.
+    pub(super) fn set_bulk(&mut self) {
+        self.receiving = Receiving::Bulk;
+    }
+
+    pub(super) fn handle_receive_ended(&mut self) {
+        self.receive = None;
+    }
+
+    /// Starts the next receive unless one is in flight or the socket is not connected.
+    pub(super) fn arm(&mut self, ring: &mut Ring) {
+        if self.receive.is_some() {
+            return;
+        }
+        let (asker, fd) = (Asker::Conn(self.id), Rc::clone(&self.fd));
+        self.receive = match self.receiving {
+            Receiving::NotYet => None,
+            Receiving::Once => Some(ring.receive_once(asker, fd)),
+            Receiving::Bulk => Some(ring.receive(asker, fd)),
+        };
+    }
+
+    pub(super) fn is_bulk(&self) -> bool {
+        self.receiving == Receiving::Bulk
+    }
+
+    pub(super) fn is_sending(&self) -> bool {
+        self.send.is_some()
+    }
+
+    /// Sends what is left of the batch. Nothing else may be in flight.
+    pub(super) fn send(&mut self, ring: &mut Ring, sending: Box<Sending>) {
+        debug_assert!(self.send.is_none(), "at most one batch is in flight per connection");
+        self.send = Some(ring.send(Asker::Conn(self.id), Rc::clone(&self.fd), sending));
+    }
+
+    pub(super) fn handle_send_ended(&mut self) {
+        self.send = None;
+    }
+
+    /// Cancels what is in flight; the descriptor closes with the last operation.
+    pub(super) fn close(self, ring: &mut Ring) {
+        for op in [self.receive, self.send, self.connect].into_iter().flatten() {
+            ring.cancel(op);
+        }
+    }
+
+    /// The descriptor, if nothing is in flight on it; otherwise the connection closes.
+    pub(super) fn into_fd(self, ring: &mut Ring) -> Option<OwnedFd> {
+        if self.receive.or(self.send).or(self.connect).is_some() {
+            self.close(ring);
+            return None;
+        }
+        Rc::into_inner(self.fd)
+    }
+}
+
+/// Where the two ends are: remote, local.
+pub(super) fn ends_of(fd: &OwnedFd) -> Option<(SocketAddr, SocketAddr)> {
+    let remote = rustix::net::getpeername(fd).ok().flatten()?;
+    let local = rustix::net::getsockname(fd).ok()?;
+    Some((SocketAddr::try_from(remote).ok()?, SocketAddr::try_from(local).ok()?))
+}

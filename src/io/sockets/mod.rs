@@ -1,0 +1,346 @@
+//! Peer sockets on the ring: completions in, events for the engine out.
+
+mod conn;
+pub(crate) mod listeners;
+pub(crate) mod udp;
+
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::time::Duration;
+
+use rustix::io::Errno;
+
+use crate::base::instant::Instant;
+use crate::engine::to_ring::CloseReason;
+use crate::engine::to_ring::ConnId;
+use crate::io::ring::Ring;
+use crate::io::ring::asker::Asker;
+use crate::io::ring::batch::Sending;
+use crate::io::ring::buffers::Filled;
+use crate::io::ring::op::OpId;
+use crate::io::ring::outcome::Completion;
+use crate::io::ring::outcome::Outcome;
+use crate::io::sockets::conn::Conn;
+
+/// Batches kept for reuse: as many as send at the same time on a busy shard.
+const SPARE_MAX: usize = 256;
+/// Pause after a failed accept (out of descriptors or memory): trying at once would spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What happened on a socket.
+#[derive(Debug)]
+pub(crate) enum SocketEvent {
+    /// Somebody connected to us. Adopt the descriptor, or drop it to close it.
+    Accepted {
+        fd: OwnedFd,
+        remote: SocketAddr,
+        local: SocketAddr,
+    },
+    Connected {
+        conn: ConnId,
+    },
+    /// Give the buffer back to the ring once its bytes are used.
+    Bytes {
+        conn: ConnId,
+        filled: Filled,
+    },
+    /// So many bytes left. With `is_done` the batch is through and the next one may be sent.
+    Sent {
+        conn: ConnId,
+        count: usize,
+        is_done: bool,
+    },
+    /// The socket is gone and forgotten here.
+    Closed {
+        conn: ConnId,
+        reason: CloseReason,
+    },
+}
+
+/// All TCP sockets of a shard.
+#[derive(Default)]
+pub(crate) struct Sockets {
+    /// By the slot of their id.
+    conns: Vec<Option<Conn>>,
+    count: usize,
+    listeners: Vec<Listener>,
+    /// Connections whose single receive ended: they may be taken away before they are armed again.
+    disarmed: Vec<ConnId>,
+    spare: Vec<Box<Sending>>,
+}
+
+struct Listener {
+    fd: Rc<OwnedFd>,
+    accept: OpId,
+    /// When to accept again after a failure.
+    retry_at: Option<Instant>,
+}
+
+impl Sockets {
+    /// Accepts from now on.
+    pub(crate) fn listen(&mut self, ring: &mut Ring, fd: OwnedFd) {
+        let fd = Rc::new(fd);
+        let accept = ring.accept(Asker::Listener(self.listeners.len()), Rc::clone(&fd));
+        self.listeners.push(Listener { fd, accept, retry_at: None });
+    }
+
+    /// Accepts no more: the listeners close with their cancelled operations.
+    pub(crate) fn stop_listening(&mut self, ring: &mut Ring) {
+        for listener in self.listeners.drain(..) {
+            ring.cancel(listener.accept);
+        }
+    }
+
+    /// Takes a connected socket (accepted here or on another shard) under the engine's id.
+    pub(crate) fn adopt(&mut self, ring: &mut Ring, id: ConnId, fd: OwnedFd) {
+        let mut conn = Conn::connected(id, fd);
+        conn.arm(ring);
+        self.put(ring, conn);
+    }
+
+    /// Connects within `CONNECT_TIMEOUT`; an error here means that there is no socket at all.
+    pub(crate) fn connect(
+        &mut self,
+        ring: &mut Ring,
+        id: ConnId,
+        address: SocketAddr,
+    ) -> Result<(), CloseReason> {
+        let conn = Conn::connecting(id, ring, address).map_err(|error| {
+            error.raw_os_error().map_or(CloseReason::ConnectFailed, CloseReason::Errno)
+        })?;
+        self.put(ring, conn);
+        Ok(())
+    }
+
+    /// The handshake is over: receive in bulk.
+    pub(crate) fn set_established(&mut self, ring: &mut Ring, id: ConnId) {
+        if let Some(conn) = self.get(id) {
+            conn.set_bulk();
+            conn.arm(ring);
+        }
+    }
+
+    /// Whether a batch may be sent now.
+    pub(crate) fn can_send(&mut self, id: ConnId) -> bool {
+        self.get(id).is_some_and(|conn| !conn.is_sending())
+    }
+
+    /// An empty batch to fill.
+    pub(crate) fn spare(&mut self) -> Box<Sending> {
+        self.spare.pop().unwrap_or_else(Sending::empty)
+    }
+
+    /// Sends the batch; an empty one, or one for a connection that left, only goes back to the
+    /// spares.
+    pub(crate) fn send(&mut self, ring: &mut Ring, id: ConnId, sending: Box<Sending>) {
+        match self.get(id) {
+            Some(conn) if !sending.batch.is_empty() => conn.send(ring, sending),
+            _ => self.recycle(sending),
+        }
+    }
+
+    /// Closes and forgets; nothing more is told.
+    pub(crate) fn close(&mut self, ring: &mut Ring, id: ConnId) {
+        if let Some(conn) = self.remove(id) {
+            conn.close(ring);
+        }
+    }
+
+    /// Gives the descriptor away, for another shard; `None` if it cannot go (then it is closed).
+    pub(crate) fn take(&mut self, ring: &mut Ring, id: ConnId) -> Option<OwnedFd> {
+        self.remove(id)?.into_fd(ring)
+    }
+
+    /// Connections with a socket.
+    pub(crate) fn len(&self) -> usize {
+        self.count
+    }
+
+    /// What a completion of a listener or connection means.
+    pub(crate) fn handle_completion(
+        &mut self,
+        ring: &mut Ring,
+        now: Instant,
+        completion: Completion,
+    ) -> Option<SocketEvent> {
+        let Completion { asker, outcome, is_last, .. } = completion;
+        match (asker, outcome) {
+            (Asker::Listener(at), Outcome::Accepted(result)) => {
+                self.handle_accepted(ring, now, at, result, is_last)
+            }
+            (Asker::Conn(id), Outcome::Connected(result)) => {
+                self.handle_connected(ring, id, result)
+            }
+            (Asker::Conn(id), Outcome::Received(result)) => {
+                self.handle_received(ring, id, result, is_last)
+            }
+            (Asker::Conn(id), Outcome::Sent(sending, result)) => {
+                self.handle_sent(ring, id, sending, result)
+            }
+            _ => None,
+        }
+    }
+
+    /// Listeners that shall try again, and connections to receive from again.
+    pub(crate) fn handle_turn_end(&mut self, ring: &mut Ring, now: Instant) {
+        while let Some(id) = self.disarmed.pop() {
+            if let Some(conn) = self.get(id) {
+                conn.arm(ring);
+            }
+        }
+        for (at, listener) in self.listeners.iter_mut().enumerate() {
+            if listener.retry_at.is_some_and(|retry_at| retry_at <= now) {
+                listener.retry_at = None;
+                listener.accept = ring.accept(Asker::Listener(at), Rc::clone(&listener.fd));
+            }
+        }
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        self.listeners.iter().filter_map(|listener| listener.retry_at).min()
+    }
+
+    fn handle_accepted(
+        &mut self,
+        ring: &mut Ring,
+        now: Instant,
+        at: usize,
+        result: Result<OwnedFd, Errno>,
+        is_last: bool,
+    ) -> Option<SocketEvent> {
+        let listener = self.listeners.get_mut(at)?;
+        match result {
+            Ok(fd) => {
+                if is_last {
+                    listener.accept = ring.accept(Asker::Listener(at), Rc::clone(&listener.fd));
+                }
+                // Without a peer's address the connection is gone already.
+                let (remote, local) = conn::ends_of(&fd)?;
+                Some(SocketEvent::Accepted { fd, remote, local })
+            }
+            Err(_) => {
+                if is_last {
+                    listener.retry_at = Some(now + ACCEPT_PAUSE);
+                }
+                None
+            }
+        }
+    }
+
+    fn handle_connected(
+        &mut self,
+        ring: &mut Ring,
+        id: ConnId,
+        result: Result<(), Errno>,
+    ) -> Option<SocketEvent> {
+        let conn = self.get(id)?;
+        conn.handle_connected();
+        if result.is_err() {
+            self.close(ring, id);
+            return Some(SocketEvent::Closed { conn: id, reason: CloseReason::ConnectFailed });
+        }
+        conn.arm(ring);
+        Some(SocketEvent::Connected { conn: id })
+    }
+
+    fn handle_received(
+        &mut self,
+        ring: &mut Ring,
+        id: ConnId,
+        result: Result<Option<Filled>, Errno>,
+        is_last: bool,
+    ) -> Option<SocketEvent> {
+        let Some(conn) = self.get(id) else {
+            result.ok().flatten().into_iter().for_each(|filled| ring.give_back(filled));
+            return None;
+        };
+        if is_last {
+            conn.handle_receive_ended();
+        }
+        let reason = match result {
+            Ok(Some(filled)) => {
+                if is_last && conn.is_bulk() {
+                    conn.arm(ring);
+                } else if is_last {
+                    self.disarmed.push(id);
+                }
+                return Some(SocketEvent::Bytes { conn: id, filled });
+            }
+            Err(Errno::NOBUFS | Errno::INTR | Errno::AGAIN) => {
+                conn.arm(ring);
+                return None;
+            }
+            Ok(None) => CloseReason::EndOfStream,
+            Err(errno) => CloseReason::Errno(errno.raw_os_error()),
+        };
+        self.close(ring, id);
+        Some(SocketEvent::Closed { conn: id, reason })
+    }
+
+    fn handle_sent(
+        &mut self,
+        ring: &mut Ring,
+        id: ConnId,
+        mut sending: Box<Sending>,
+        result: Result<usize, Errno>,
+    ) -> Option<SocketEvent> {
+        let Some(conn) = self.get(id) else {
+            self.recycle(sending);
+            return None;
+        };
+        conn.handle_send_ended();
+        match result {
+            Ok(count) => {
+                let is_done = sending.advance(count);
+                if is_done {
+                    self.recycle(sending);
+                } else {
+                    conn.send(ring, sending);
+                }
+                Some(SocketEvent::Sent { conn: id, count, is_done })
+            }
+            Err(errno) => {
+                self.recycle(sending);
+                self.close(ring, id);
+                let reason = CloseReason::Errno(errno.raw_os_error());
+                Some(SocketEvent::Closed { conn: id, reason })
+            }
+        }
+    }
+
+    fn recycle(&mut self, mut sending: Box<Sending>) {
+        // Payload is let go of at once, whether the batch is kept or not.
+        sending.clear();
+        if self.spare.len() < SPARE_MAX {
+            self.spare.push(sending);
+        }
+    }
+
+    fn put(&mut self, ring: &mut Ring, conn: Conn) {
+        let slot = conn.id.0.slot as usize;
+        if slot >= self.conns.len() {
+            self.conns.resize_with(slot + 1, || None);
+        }
+        self.count += 1;
+        if let Some(old) = self.conns[slot].replace(conn) {
+            // The engine used the slot again without closing; its word on the new one counts.
+            self.count -= 1;
+            old.close(ring);
+        }
+    }
+
+    fn get(&mut self, id: ConnId) -> Option<&mut Conn> {
+        let conn = self.conns.get_mut(id.0.slot as usize)?.as_mut()?;
+        if conn.id == id { Some(conn) } else { None }
+    }
+
+    fn remove(&mut self, id: ConnId) -> Option<Conn> {
+        self.get(id)?;
+        self.count -= 1;
+        self.conns.get_mut(id.0.slot as usize)?.take()
+    }
+}
+
+#[cfg(test)]
+mod tests;

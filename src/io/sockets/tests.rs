@@ -1,0 +1,214 @@
+//! Sockets over loopback: what the kernel does becomes events, and what is asked is done.
+
+#![expect(clippy::disallowed_methods, reason = "the other end of a socket is another thread")]
+
+use std::io::Read;
+use std::io::Write;
+use std::net::Ipv4Addr;
+use std::net::TcpListener;
+use std::net::TcpStream;
+use std::thread;
+
+use super::*;
+use crate::base::buffer::PageBuf;
+use crate::base::slots::SlotId;
+use crate::io::clock::Clock;
+use crate::io::sockets::listeners::Listeners;
+
+const LIMIT: Duration = Duration::from_secs(10);
+
+struct World {
+    ring: Ring,
+    sockets: Sockets,
+    clock: Clock,
+}
+
+fn id(slot: u32) -> ConnId {
+    ConnId(SlotId { slot, generation: 0 })
+}
+
+impl World {
+    fn new() -> World {
+        let ring = Ring::new().unwrap();
+        World { ring, sockets: Sockets::default(), clock: Clock::start() }
+    }
+
+    fn next(&mut self) -> SocketEvent {
+        self.next_within(LIMIT).expect("an event")
+    }
+
+    fn next_within(&mut self, limit: Duration) -> Option<SocketEvent> {
+        let end = self.clock.now() + limit;
+        while self.clock.now() < end {
+            let now = self.clock.now();
+            while let Some(completion) = self.ring.next_completion() {
+                let event = self.sockets.handle_completion(&mut self.ring, now, completion);
+                if event.is_some() {
+                    return event;
+                }
+            }
+            self.sockets.handle_turn_end(&mut self.ring, now);
+            self.ring.enter(Duration::from_millis(5)).unwrap();
+        }
+        None
+    }
+
+    /// A connection under `id`, and its other end.
+    fn connection(&mut self, id: ConnId) -> TcpStream {
+        let listeners = Listeners::bind(&["127.0.0.1:0".parse().unwrap()], 1).unwrap();
+        let fd = listeners.per_shard.into_iter().flatten().next().unwrap();
+        self.sockets.listen(&mut self.ring, fd);
+        self.ring.enter(Duration::ZERO).unwrap();
+        let theirs = TcpStream::connect(listeners.addresses[0]).unwrap();
+        let SocketEvent::Accepted { fd, remote, local } = self.next() else { panic!() };
+        assert_eq!((remote, local), (theirs.local_addr().unwrap(), theirs.peer_addr().unwrap()));
+        self.sockets.adopt(&mut self.ring, id, fd);
+        theirs
+    }
+
+    fn bytes(&mut self, id: ConnId) -> Vec<u8> {
+        match self.next() {
+            SocketEvent::Bytes { conn, filled } if conn == id => {
+                let bytes = self.ring.bytes(&filled).to_vec();
+                self.ring.give_back(filled);
+                bytes
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn send(&mut self, id: ConnId, payload_len: usize) {
+        let mut sending = self.sockets.spare();
+        sending.batch.push_block(&[7; 13], PageBuf::zeroed(payload_len).freeze());
+        self.sockets.send(&mut self.ring, id, sending);
+    }
+}
+
+#[test]
+fn an_inbound_connection_talks_first_bytewise_then_in_bulk() {
+    let mut world = World::new();
+    let mut theirs = world.connection(id(2));
+    for word in [&b"hand"[..], b"shake"] {
+        theirs.write_all(word).unwrap();
+        assert_eq!(world.bytes(id(2)), word);
+    }
+    world.sockets.set_established(&mut world.ring, id(2));
+    for round in 0..20 {
+        theirs.write_all(&[round; 1000]).unwrap();
+        assert_eq!(world.bytes(id(2)), [round; 1000]);
+    }
+    world.send(id(2), 100);
+    let event = world.next();
+    assert!(matches!(event, SocketEvent::Sent { count: 113, is_done: true, .. }), "{event:?}");
+    let mut answer = [0; 113];
+    theirs.read_exact(&mut answer).unwrap();
+    assert_eq!(answer[..13], [7; 13]);
+    drop(theirs);
+    let event = world.next();
+    let reason = CloseReason::EndOfStream;
+    assert!(matches!(event, SocketEvent::Closed { reason: r, .. } if r == reason), "{event:?}");
+    assert_eq!(world.sockets.len(), 0);
+}
+
+#[test]
+fn a_socket_changes_shards_between_two_receives_and_loses_no_byte() {
+    let (mut first, mut second) = (World::new(), World::new());
+    let mut theirs = first.connection(id(0));
+    theirs.write_all(b"before").unwrap();
+    assert_eq!(first.bytes(id(0)), b"before");
+    theirs.write_all(b"after").unwrap();
+    let fd = first.sockets.take(&mut first.ring, id(0)).expect("nothing is in flight");
+    second.sockets.adopt(&mut second.ring, id(9), fd);
+    assert_eq!(second.bytes(id(9)), b"after");
+    assert_eq!((first.sockets.len(), second.sockets.len()), (0, 1));
+}
+
+#[test]
+fn a_connect_ends_in_connected_or_closed() {
+    let mut world = World::new();
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    world.sockets.connect(&mut world.ring, id(0), address).unwrap();
+    world.ring.enter(Duration::ZERO).unwrap();
+    let (mut theirs, _) = listener.accept().unwrap();
+    assert!(matches!(world.next(), SocketEvent::Connected { conn } if conn == id(0)));
+    theirs.write_all(b"hello").unwrap();
+    assert_eq!(world.bytes(id(0)), b"hello");
+    drop(listener);
+    world.sockets.connect(&mut world.ring, id(1), address).unwrap();
+    let reason = CloseReason::ConnectFailed;
+    let event = world.next();
+    assert!(
+        matches!(event, SocketEvent::Closed { conn, reason: r } if conn == id(1) && r == reason)
+    );
+    assert_eq!(world.sockets.len(), 1);
+}
+
+#[test]
+fn a_send_larger_than_the_socket_buffer_is_reported_in_parts() {
+    let mut world = World::new();
+    let mut theirs = world.connection(id(0));
+    world.send(id(0), 20_000_000);
+    assert!(!world.sockets.can_send(id(0)));
+    let reader = thread::spawn(move || {
+        let mut bytes = vec![0; 20_000_013];
+        theirs.read_exact(&mut bytes).map(|()| theirs)
+    });
+    let (mut total, mut part_count) = (0, 0);
+    while total < 20_000_013 {
+        let SocketEvent::Sent { count, is_done, .. } = world.next() else { panic!() };
+        total += count;
+        part_count += 1;
+        assert_eq!(is_done, total == 20_000_013);
+    }
+    assert!(part_count > 1 && world.sockets.can_send(id(0)));
+    drop(reader.join().unwrap().unwrap());
+}
+
+#[test]
+fn closing_ends_everything_in_flight_and_frees_the_payload() {
+    let mut world = World::new();
+    let mut theirs = world.connection(id(0));
+    let payload = PageBuf::zeroed(20_000_000).freeze();
+    let mut sending = world.sockets.spare();
+    sending.batch.push_block(&[7; 13], payload.clone());
+    world.sockets.send(&mut world.ring, id(0), sending);
+    world.ring.enter(Duration::ZERO).unwrap();
+    world.sockets.close(&mut world.ring, id(0));
+    world.sockets.stop_listening(&mut world.ring);
+    assert!(world.next_within(Duration::from_millis(50)).is_none(), "nothing more is told");
+    assert_eq!((world.ring.in_flight_count(), world.sockets.len()), (0, 0));
+    let mut rest = Vec::new();
+    // End of the stream or a reset: either way the descriptor is closed.
+    let _ = theirs.read_to_end(&mut rest);
+    assert!(rest.len() < 20_000_000);
+    assert!(world.sockets.spare().batch.is_empty());
+}
+
+#[test]
+fn an_id_that_outlived_its_connection_does_nothing() {
+    let mut world = World::new();
+    let _theirs = world.connection(id(0));
+    let stale = ConnId(SlotId { slot: 0, generation: 9 });
+    world.sockets.close(&mut world.ring, stale);
+    world.send(stale, 10);
+    assert!(world.sockets.take(&mut world.ring, stale).is_none());
+    assert!(!world.sockets.can_send(stale) && world.sockets.can_send(id(0)));
+    assert_eq!(world.sockets.len(), 1);
+}
+
+#[test]
+fn a_listener_out_of_descriptors_pauses_and_tries_again() {
+    let mut world = World::new();
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    world.sockets.listen(&mut world.ring, listener.into());
+    let accept = world.sockets.listeners[0].accept;
+    world.ring.cancel(accept);
+    assert!(world.next_within(Duration::from_millis(20)).is_none());
+    let now = world.clock.now();
+    assert!(world.sockets.poll_timeout().is_some_and(|at| at <= now + ACCEPT_PAUSE));
+    let _theirs = TcpStream::connect(address).unwrap();
+    assert!(matches!(world.next(), SocketEvent::Accepted { .. }));
+    assert_eq!(world.sockets.poll_timeout(), None);
+}
