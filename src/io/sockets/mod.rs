@@ -67,6 +67,7 @@ pub(crate) struct Sockets {
     listeners: Vec<Listener>,
     /// Connections whose single receive ended: they may be taken away before they are armed again.
     disarmed: Vec<ConnId>,
+    #[expect(clippy::vec_box, reason = "the kernel holds addresses inside: boxes stay boxes")]
     spare: Vec<Box<Sending>>,
 }
 
