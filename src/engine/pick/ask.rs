@@ -3,6 +3,7 @@
 use smallvec::SmallVec;
 
 use crate::base::bitfield::Bitfield;
+use crate::base::ids::BlockIndex;
 use crate::base::ids::PieceIndex;
 
 /// A peer as its owner numbers it. The number must not be used again before all that the peer was
@@ -57,6 +58,9 @@ impl Ask<'_> {
         self.has.has(piece.as_u32()) && self.only.is_none_or(|only| only.contains(&piece))
     }
 }
+
+/// Blocks handed out, in the order in which they should be asked for.
+pub(crate) type Picks = Vec<(PieceIndex, BlockIndex)>;
 
 /// What to do with a block that begins to arrive.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::base::limits::BLOCK_LEN;
+use crate::engine::pick::ask::Share;
 
 const BLOCKS: u32 = 2;
 

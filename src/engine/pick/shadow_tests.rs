@@ -1,11 +1,14 @@
 //! A slow picker without any cleverness, which judges each decision of the real one.
 
+use std::cmp::Reverse;
+
 use proptest::prelude::*;
 
 use super::*;
 use crate::base::limits::BLOCK_LEN;
 use crate::base::rng::Rng;
 use crate::engine::pick::ask::ASKER_MAX;
+use crate::engine::pick::ask::Share;
 
 const PIECE_COUNT: u32 = 9;
 const BLOCK_COUNT: u32 = 3;
@@ -83,14 +86,14 @@ impl Shadow {
     }
 
     /// Free blocks of started pieces that the peer may have, by the stage at which it gets them.
-    fn started(&self, ask: &Ask<'_>, stage: Stage) -> Vec<(u32, u32)> {
+    fn started(&self, ask: &Ask<'_>, stage: Step) -> Vec<(u32, u32)> {
         let mut found = Vec::new();
         for (raw, piece) in self.allowed(ask) {
             let is_ours = match piece.holder {
                 Some(holder) => holder == ask.peer,
                 None => ask.share == Share::Shared,
             };
-            let is_left = stage == Stage::Leftovers;
+            let is_left = stage == Step::Leftovers;
             if !is_ours && (!is_left || self.any_open()) {
                 continue;
             }
@@ -114,26 +117,26 @@ impl Shadow {
     }
 
     /// Judges one pick and does it.
-    fn judge(&mut self, ask: &Ask<'_>, stage: &mut Stage, piece: u32, block: u32) {
-        let started = self.started(ask, Stage::Started);
+    fn judge(&mut self, ask: &Ask<'_>, stage: &mut Step, piece: u32, block: u32) {
+        let started = self.started(ask, Step::Started);
         if self.pieces[piece as usize].is_open() {
-            assert!(*stage <= Stage::New && started.is_empty(), "{started:?} were to be finished");
-            *stage = Stage::New;
+            assert!(*stage <= Step::New && started.is_empty(), "{started:?} were to be finished");
+            *stage = Step::New;
             self.judge_new(ask, piece);
             let fresh = vec![Block::default(); BLOCK_COUNT as usize];
             self.pieces[piece as usize].blocks = Some(fresh);
             let holder = (ask.share == Share::Whole).then_some(ask.peer);
             self.pieces[piece as usize].holder = holder;
         } else if started.contains(&(piece, block)) {
-            if *stage == Stage::Started {
+            if *stage == Step::Started {
                 self.judge_started(&started, piece);
             }
-        } else if self.started(ask, Stage::Leftovers).contains(&(piece, block)) {
-            *stage = Stage::Leftovers;
+        } else if self.started(ask, Step::Leftovers).contains(&(piece, block)) {
+            *stage = Step::Leftovers;
             let holder = &mut self.pieces[piece as usize].holder;
             holder.take_if(|holder| *holder != ask.peer);
         } else {
-            *stage = Stage::UnderWay;
+            *stage = Step::UnderWay;
             let all = self.under_way(ask);
             assert!(all.contains(&(piece, block)), "{piece} {block} is not to be had");
             let askers =
@@ -189,7 +192,7 @@ impl Shadow {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-enum Stage {
+enum Step {
     Started,
     New,
     Leftovers,
@@ -303,12 +306,12 @@ impl Pair {
         };
         self.picker.pick(&ask, &mut may_start, &mut self.rng, &mut out);
         assert!(out.len() <= want);
-        let mut stage = Stage::Started;
+        let mut stage = Step::Started;
         for (piece, block) in &out {
             self.shadow.judge(&ask, &mut stage, piece.as_u32(), block.0);
         }
         if out.len() < want {
-            let left = self.shadow.started(&ask, Stage::Leftovers);
+            let left = self.shadow.started(&ask, Step::Leftovers);
             assert!(left.is_empty(), "{left:?} could be asked for");
             let left = self.shadow.under_way(&ask);
             assert!(left.is_empty(), "{left:?} could be asked for twice");
@@ -433,7 +436,7 @@ impl Pair {
         let one = |peer: u32| {
             let has = Has::Some(&self.shadow.peers[peer as usize]);
             let ask = Ask { peer, has, want: 1, share: Share::Shared, only: None };
-            let mut blocks = self.shadow.started(&ask, Stage::Leftovers);
+            let mut blocks = self.shadow.started(&ask, Step::Leftovers);
             blocks.extend(self.shadow.under_way(&ask));
             (peer, blocks, self.shadow.open(&ask))
         };
