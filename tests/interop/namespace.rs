@@ -1,8 +1,8 @@
 //! A network of our own: the run starts itself again in a fresh network namespace.
 //!
-//! Fixed ports (opentracker's) collide with nobody, and no packet leaves the machine. Every peer gets
-//! an address of its own on `lo` outside 127.0.0.0/8, because transmission drops loopback addresses
-//! that a tracker supplies.
+//! Fixed ports (opentracker's) collide with nobody, and no packet leaves the machine. Every peer
+//! gets an address of its own on `lo` outside 127.0.0.0/8, because transmission drops loopback
+//! addresses that a tracker supplies.
 
 use std::net::Ipv4Addr;
 use std::net::SocketAddrV4;
@@ -16,8 +16,8 @@ use anyhow::ensure;
 
 /// Set for the run inside the namespace.
 const INSIDE: &str = "CORESWARM_INTEROP_NAMESPACE";
-/// Where the programs listen: this and the last two numbers of the address. The ports differ because
-/// aria2 listens on all addresses.
+/// Where the programs listen: this and the last two numbers of the address. The ports differ
+/// because aria2 listens on all addresses.
 const PEER_PORT_MIN: u16 = 20_000;
 /// Where every tracker listens, on the address of each peer that announces to it: a program that
 /// does not bind its outgoing connections then announces from its own address all the same.
@@ -36,7 +36,8 @@ pub(crate) fn enter() -> Option<ExitCode> {
     }
     let mut command = Command::new("unshare");
     if !is_root() {
-        // The capabilities are kept for `ip`; the user id is, because opentracker refuses to be root.
+        // The capabilities are kept for `ip`; the user id is, because opentracker refuses to be
+        // root.
         command.args(["--map-current-user", "--keep-caps"]);
     }
     command.arg("--net").arg("--");

@@ -18,7 +18,8 @@ use anyhow::ensure;
 
 /// How often a wait looks again.
 const LOOK: Duration = Duration::from_millis(25);
-/// What a program may take after SIGTERM. aria2 and transmission say goodbye to their tracker first.
+/// What a program may take after SIGTERM. aria2 and transmission say goodbye to their tracker
+/// first.
 const STOP: Duration = Duration::from_secs(15);
 /// Log lines shown of a program in a failed case.
 const TAIL: usize = 25;
@@ -32,7 +33,8 @@ impl Deadline {
         Self(Instant::now() + limit)
     }
 
-    /// Repeats `look` until it gives something; an error names `what` when the deadline comes first.
+    /// Repeats `look` until it gives something; an error names `what` when the deadline comes
+    /// first.
     pub(crate) fn wait<T>(
         self,
         what: &str,

@@ -153,6 +153,7 @@ fn a_file_of_501_lines_is_reported_and_its_tests_do_not_count() {
     let tests = format!("{half}#[cfg(test)]\nmod tests {{\n{}}}\n", "    fn f() {}\n".repeat(400));
     assert_clean("src/engine/alert.rs", &tests);
     assert_clean("src/engine/peer/tests.rs", &code);
+    assert_clean("src/engine/peer/model.rs", &format!("#![cfg(test)]\n{code}"));
 }
 
 #[test]

@@ -13,7 +13,8 @@ pub(crate) struct Source<'a> {
 impl<'a> Source<'a> {
     pub(crate) fn new(path: &'a str, text: &'a str) -> Source<'a> {
         let code: Vec<String> = code_only(text).lines().map(str::to_owned).collect();
-        let tests_at = if is_test_file(path) { 0 } else { tests_at(&code) };
+        let is_test = is_test_file(path) || code.iter().any(|line| line == "#![cfg(test)]");
+        let tests_at = if is_test { 0 } else { tests_at(&code) };
         Source { path, raw: text.lines().collect(), code, tests_at }
     }
 
@@ -29,7 +30,8 @@ impl<'a> Source<'a> {
     }
 }
 
-/// A file of the library that is test code as a whole: `tests.rs`, `tests/...`, `*_tests.rs`.
+/// A file of the library that is test code as a whole by its name: `tests.rs`, `tests/...`,
+/// `*_tests.rs`. Others say `#![cfg(test)]`.
 fn is_test_file(path: &str) -> bool {
     path.starts_with("src/")
         && path.split('/').any(|part| {
