@@ -139,11 +139,16 @@ proptest! {
         ip in 1..=u32::MAX, url in proptest::collection::vec(any::<u8>(), 0..600),
         hashes in proptest::collection::vec(any::<[u8; 20]>().prop_map(Sha1), 0..=SCRAPE_HASH_MAX),
     ) {
-        use AnnounceEvent::{Completed, None as Again, Started, Stopped};
+        let events = [
+            AnnounceEvent::None,
+            AnnounceEvent::Started,
+            AnnounceEvent::Completed,
+            AnnounceEvent::Stopped,
+        ];
         let (uploaded, downloaded, left) = bytes;
         let request = AnnounceRequest {
             info_hash: Sha1(info_hash), peer_id, port, uploaded, downloaded, left,
-            event: [Again, Started, Completed, Stopped][event], key,
+            event: events[event], key,
             numwant: has_wish.then_some(wanted), tracker_id: None,
             ip: has_wish.then_some(IpAddr::V4(Ipv4Addr::from_bits(ip))),
         };
