@@ -319,4 +319,6 @@ fn lossy(bytes: &[u8]) -> String {
 }
 
 #[cfg(test)]
+mod hostile_tests;
+#[cfg(test)]
 mod tests;

@@ -182,7 +182,12 @@ fn malformed_answers_are_faults() {
         assert!(is_expected(fault), "{shown}: {fault}");
     };
     let not_dictionary = |fault| fault == TrackerFault::NotADictionary;
-    let wrong = |expected: &'static str| move |fault| matches!(fault, TrackerFault::Wrong { key, .. } if key == expected);
+    let wrong = |name| {
+        move |fault| {
+            let TrackerFault::Wrong { key, .. } = fault else { return false };
+            key == name
+        }
+    };
     bad(b"", &bencode(Kind::Truncated));
     bad(b"<html>502 Bad Gateway</html>", &bencode(Kind::NotAValue));
     bad(b"\x1f\x8b\x08\0", &bencode(Kind::NotAValue));
