@@ -127,11 +127,7 @@ impl Goals {
 
     /// The open pieces of one priority, 1 to 7.
     pub(crate) fn open_level_word(&self, word: usize, level: u8) -> u64 {
-        let plane = |at: usize| {
-            let bits = self.planes[at][word];
-            if level >> at & 1 == 1 { bits } else { !bits }
-        };
-        self.open_word(word) & plane(0) & plane(1) & plane(2)
+        self.open_word(word) & self.level_mask(word, level)
     }
 
     /// The first word that may have open pieces.
@@ -140,6 +136,14 @@ impl Goals {
             self.low += 1;
         }
         self.low
+    }
+
+    fn level_mask(&self, word: usize, level: u8) -> u64 {
+        let plane = |at: usize| {
+            let bits = self.planes[at][word];
+            if level >> at & 1 == 1 { bits } else { !bits }
+        };
+        plane(0) & plane(1) & plane(2)
     }
 
     fn priority_word(&self, word: usize) -> u64 {
@@ -159,13 +163,17 @@ impl Goals {
     fn tally(&mut self, word: usize, count: fn(u32, u32) -> u32) {
         self.have_count = count(self.have_count, self.have[word].count_ones());
         self.wanted_left = count(self.wanted_left, self.wanted_word(word).count_ones());
-        if self.open_word(word) == 0 {
-            return;
-        }
-        for level in 1..8u8 {
-            let open = self.open_level_word(word, level).count_ones();
-            let sum = &mut self.open_by_level[usize::from(level)];
-            *sum = count(*sum, open);
+        // Most words hold one priority or two: levels that are not there are not counted.
+        let mut left = self.open_word(word);
+        let mut level = 7;
+        while left != 0 && level > 0 {
+            let open = left & self.level_mask(word, level);
+            if open != 0 {
+                let sum = &mut self.open_by_level[usize::from(level)];
+                *sum = count(*sum, open.count_ones());
+                left &= !open;
+            }
+            level -= 1;
         }
     }
 }
