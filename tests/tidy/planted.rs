@@ -123,6 +123,7 @@ fn runtime_words_outside_their_places_are_reported() {
         ("src/session/mod.rs", "let t = SystemTime::UNIX_EPOCH;"),
         ("src/session/mod.rs", "std::thread::spawn(run);"),
         ("src/engine/alert.rs", "use std::thread::JoinHandle;"),
+        ("src/io/shard.rs", "eprintln!(\"shard {n} is up\");"),
         ("src/engine/alert.rs", "#[cfg(test)]\nmod tests {\n    use std::fs;\n}\n"),
     ] {
         let found = violations(&tree(), path, &format!("//! Planted.\n{code}"));

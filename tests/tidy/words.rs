@@ -17,7 +17,7 @@ const CONTROL: &str = "src/bin/coreswarm/control";
 /// The multi-lane digests: `unsafe` for `std::arch`, nothing else.
 const LANES: &str = "src/base/digest";
 
-const RULES: [Rule; 8] = [
+const RULES: [Rule; 9] = [
     Rule {
         words: &["glommio", "io_uring", "libc"],
         owners: &[IO],
@@ -58,6 +58,11 @@ const RULES: [Rule; 8] = [
         owners: &[IO, BIN],
         remedy: "threads are started in src/io; a session may only hold their handles",
     },
+    Rule {
+        words: &["println", "print", "eprintln", "eprint"],
+        owners: &[BIN],
+        remedy: "a library does not talk: return an error, or raise an alert",
+    },
 ];
 
 /// Floors that may not even name `std::thread`; a session holds the handles of what io started.
@@ -84,7 +89,12 @@ fn check(source: &Source, at: usize, line: &str, rule: &Rule, found: &mut Vec<St
     if rule.owners.iter().any(|owner| source.path.starts_with(owner)) {
         return;
     }
-    for word in rule.words.iter().filter(|word| has_word(line, word)) {
+    let is_print = |word: &str| word.ends_with("print") || word.ends_with("println");
+    let stands = |word: &str| match is_print(word) {
+        true => has_word(line, word) && line.contains(&format!("{word}!")),
+        false => has_word(line, word),
+    };
+    for word in rule.words.iter().filter(|word| stands(word)) {
         let what = format!("`{word}` outside {}", rule.owners.join(" and "));
         found.push(source.complaint(at, &what, rule.remedy));
     }

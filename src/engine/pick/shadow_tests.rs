@@ -14,6 +14,9 @@ const PIECE_COUNT: u32 = 9;
 const BLOCK_COUNT: u32 = 3;
 const PEER_COUNT: u32 = 4;
 
+/// A peer, the started blocks and the open pieces that it could be asked for.
+type Possible = (u32, Vec<(u32, u32)>, Vec<u32>);
+
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 struct Block {
     is_received: bool,
@@ -432,7 +435,7 @@ impl Pair {
     }
 
     /// What every peer could be asked for now, for the rule that news is announced.
-    fn possible(&self) -> Vec<(u32, Vec<(u32, u32)>, Vec<u32>)> {
+    fn possible(&self) -> Vec<Possible> {
         let one = |peer: u32| {
             let has = Has::Some(&self.shadow.peers[peer as usize]);
             let ask = Ask { peer, has, want: 1, share: Share::Shared, only: None };
