@@ -42,7 +42,7 @@ impl Tree {
         let twice = modules.filter(|file| {
             let folder = format!("{}/", file.trim_end_matches(".rs"));
             let inside = self.files.iter().filter_map(|other| other.strip_prefix(&folder));
-            inside.into_iter().any(|child| child != "tests.rs")
+            inside.into_iter().any(|child| !child.ends_with("tests.rs"))
         });
         twice
             .map(|file| format!("{file}:1: a folder of that name exists; use its mod.rs"))
