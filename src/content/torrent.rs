@@ -319,6 +319,4 @@ fn lossy(bytes: &[u8]) -> String {
 }
 
 #[cfg(test)]
-mod hostile_tests;
-#[cfg(test)]
 mod tests;
