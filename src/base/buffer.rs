@@ -1,7 +1,7 @@
 //! Page buffers: page-aligned memory for payload, filled once, then shared by count.
 //!
 //! A block is received into a [`PageBuf`] (one owner, writable). Frozen, it is a [`SharedBuf`]:
-//! read-only, cheap to clone, alive as long as a disk or network operation holds it [A14]. Both are
+//! read-only, cheap to clone, alive as long as a disk or network operation holds it (A14). Both are
 //! safe; only `io` takes their address for the kernel. They are `Rc`, not `Arc`: a buffer never
 //! leaves its shard.
 

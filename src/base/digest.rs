@@ -14,7 +14,7 @@ impl Sha1 {
         &self.0
     }
 
-    /// From 40 hex digits of either case [B8].
+    /// From 40 hex digits of either case (B8).
     pub fn from_hex(hex: &str) -> Option<Sha1> {
         let hex = hex.as_bytes();
         if hex.len() != 40 {

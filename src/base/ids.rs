@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// Names a torrent inside one session; never used twice. It is also the key of the torrent's store
-/// [A12].
+/// (A12).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct TorrentId(pub(crate) u64);
 
@@ -86,7 +86,7 @@ impl FileIndex {
     }
 }
 
-/// How much a file or piece is wanted: 0 skip, 1 to 7 rising, 4 normal [B4].
+/// How much a file or piece is wanted: 0 skip, 1 to 7 rising, 4 normal (B4).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Priority(u8);
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-/// One immutable value at a time. Reading costs no message to the owner and never waits [D15].
+/// One immutable value at a time. Reading costs no message to the owner and never waits (D15).
 pub(crate) struct Published<T>(ArcSwap<T>);
 
 impl<T> Published<T> {

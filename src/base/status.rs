@@ -23,7 +23,7 @@ pub enum TorrentState {
     Error,
 }
 
-/// The figures of one torrent, as published at most 200 ms ago [D15].
+/// The figures of one torrent, as published at most 200 ms ago (D15).
 #[derive(Clone, PartialEq, Debug)]
 pub struct TorrentStats {
     /// The torrent.
@@ -75,7 +75,7 @@ pub struct TorrentStatus {
     pub peers: Vec<PeerStatus>,
 }
 
-/// Why an announce failed [G7].
+/// Why an announce failed (G7).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum TrackerErrorClass {
     /// The host name did not resolve.
@@ -94,7 +94,7 @@ pub enum TrackerErrorClass {
     Tracker,
 }
 
-/// One tracker as one torrent sees it [G7].
+/// One tracker as one torrent sees it (G7).
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TrackerStatus {
     /// Its URL, passkeys redacted.

@@ -1,4 +1,4 @@
-//! A storage error that can be seen: operation, file, piece and what the system said [A19].
+//! A storage error that can be seen: operation, file, piece and what the system said (A19).
 
 use std::fmt;
 

@@ -15,7 +15,7 @@ use crate::base::limits::PATH_ELEMENT_LEN_MAX;
 
 /// Stands for what cannot stay.
 const REPLACEMENT: char = '_';
-/// What an incomplete file is called meanwhile [F2]; a torrent's own file must not sit there.
+/// What an incomplete file is called meanwhile (F2); a torrent's own file must not sit there.
 const PART_SUFFIX: &str = ".part";
 /// Longer endings are no extensions and are cut with the rest.
 const EXTENSION_LEN_MAX: usize = 16;

@@ -1,4 +1,4 @@
-//! Alerts: what happened, pulled by the session's owner [A17, B1, B2].
+//! Alerts: what happened, pulled by the session's owner (A17, B1, B2).
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -118,7 +118,7 @@ pub enum AlertKind {
     },
     /// A file of the torrent could not be read or written.
     Storage(StorageError),
-    /// A turn of the shard took longer than its budget allows [C9].
+    /// A turn of the shard took longer than its budget allows (C9).
     SlowTurn {
         /// How long.
         took: Duration,

@@ -181,6 +181,13 @@ fn unfinished_work_is_reported() {
 }
 
 #[test]
+fn an_id_that_rustdoc_takes_for_a_link_is_reported() {
+    let code = "/// Never freed in flight [A14].\nfn f() {}\n";
+    assert!(only_complaint("src/engine/alert.rs", code).contains("in parentheses"));
+    assert_clean("src/engine/alert.rs", "// As [A14] asks.\n/// A [`Layout`], (A14), `a[0]`.\n");
+}
+
+#[test]
 fn a_piece_index_made_past_the_layout_is_reported() {
     let code = "let piece = PieceIndex::from_layout(3);";
     assert!(only_complaint("src/engine/alert.rs", code).contains("ask `Layout` for it"));

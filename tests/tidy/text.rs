@@ -17,6 +17,7 @@ pub(crate) fn violations(source: &Source) -> Vec<String> {
     imports(source, &mut found);
     unfinished(source, &mut found);
     piece_index(source, &mut found);
+    bracketed_ids(source, &mut found);
     found
 }
 
@@ -105,4 +106,24 @@ fn piece_index(source: &Source, found: &mut Vec<String>) {
             found.push(source.complaint(at, what, "ask `Layout` for it"));
         }
     }
+}
+
+/// The id of a requirement (a letter and digits) in brackets is a broken link to rustdoc.
+fn bracketed_ids(source: &Source, found: &mut Vec<String>) {
+    for (at, line) in source.raw.iter().enumerate() {
+        let line = line.trim_start();
+        if !["///", "//!"].iter().any(|start| line.starts_with(start)) {
+            continue;
+        }
+        let texts = line.split('[').skip(1).filter_map(|rest| rest.split_once(']'));
+        if texts.into_iter().any(|(text, _)| is_id(text)) {
+            let what = "an id in brackets reads as a link";
+            found.push(source.complaint(at, what, "put it in parentheses in doc comments"));
+        }
+    }
+}
+
+fn is_id(text: &str) -> bool {
+    let digits = text.strip_prefix(|c: char| c.is_ascii_uppercase()).unwrap_or("");
+    !digits.is_empty() && digits.chars().all(|c| c.is_ascii_digit())
 }
