@@ -1,6 +1,10 @@
 //! The outer ring: sockets, files, pinning and the clock. The only place for `await` and system
 //! calls.
 
+pub(crate) mod blocking;
 pub(crate) mod clock;
+pub(crate) mod cpus;
+pub(crate) mod doorbell;
+pub(crate) mod preflight;
 pub(crate) mod ring;
 pub(crate) mod sockets;

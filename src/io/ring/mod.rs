@@ -6,9 +6,11 @@
 pub(crate) mod asker;
 pub(crate) mod batch;
 pub(crate) mod buffers;
+mod create;
 pub(crate) mod datagram;
 pub(crate) mod op;
 pub(crate) mod outcome;
+pub(crate) mod probe;
 
 use std::collections::VecDeque;
 use std::io;
@@ -36,14 +38,13 @@ use crate::io::ring::asker::Asker;
 use crate::io::ring::batch::Sending;
 use crate::io::ring::buffers::Filled;
 use crate::io::ring::buffers::ProvidedBuffers;
+use crate::io::ring::create::create;
 use crate::io::ring::datagram::Datagram;
 use crate::io::ring::op::Op;
 use crate::io::ring::op::OpId;
 use crate::io::ring::outcome::Completion;
 use crate::io::ring::outcome::Outcome;
 
-/// Submission entries tried in this order: less memory is better than no ring.
-const ENTRIES: [u32; 3] = [512, 256, 128];
 /// How long the ring waits, when it closes, for operations that do not heed their cancellation.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -67,9 +68,10 @@ type Group = (squeue::Entry, Option<squeue::Entry>);
 
 impl Ring {
     /// Sets up the ring for the calling thread, which must be the only one to use it.
-    pub(crate) fn new() -> io::Result<Ring> {
-        let uring = build()?;
-        let buffers = ProvidedBuffers::register(&uring.submitter())?;
+    /// `buffer_count` provided buffers of 16 KiB: a power of two up to 32.
+    pub(crate) fn new(buffer_count: u16) -> io::Result<Ring> {
+        let uring = create()?;
+        let buffers = ProvidedBuffers::register(&uring.submitter(), buffer_count)?;
         Ok(Ring {
             uring,
             buffers: Some(buffers),
@@ -338,32 +340,6 @@ impl Drop for Ring {
         mem::forget(mem::take(&mut self.ops));
         mem::forget(self.buffers.take());
     }
-}
-
-fn build() -> io::Result<IoUring> {
-    let mut last = io::Error::from(Errno::INVAL);
-    for entries in ENTRIES {
-        let fast = IoUring::builder()
-            .setup_single_issuer()
-            .setup_defer_taskrun()
-            .setup_submit_all()
-            .setup_cqsize(entries * 4)
-            .build(entries);
-        match fast {
-            Ok(uring) => return Ok(uring),
-            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
-                match IoUring::builder().setup_cqsize(entries * 4).build(entries) {
-                    Ok(uring) => return Ok(uring),
-                    Err(error) => last = error,
-                }
-            }
-            Err(error) => last = error,
-        }
-        if last.raw_os_error() != Some(libc::ENOMEM) {
-            break;
-        }
-    }
-    Err(last)
 }
 
 /// Time-outs, signals, a full completion queue, and a kernel short of memory for the moment.

@@ -29,7 +29,7 @@ fn id(slot: u32) -> ConnId {
 
 impl World {
     fn new() -> World {
-        let ring = Ring::new().unwrap();
+        let ring = Ring::new(32).unwrap();
         World { ring, sockets: Sockets::default(), clock: Clock::start() }
     }
 
