@@ -16,8 +16,8 @@ use crate::engine::pick::order::Rank;
 const MOVES_MAX: u32 = 1024;
 /// Pieces looked at in the order per call; then the walk over words decides.
 const EXAMINE_MAX: u32 = 1024;
-/// Peers with fewer pieces go straight to the walk over words.
-const FEW: u32 = 64;
+/// Peers that have less than one piece in so many go straight to the walk over words.
+const SPARSE: u32 = 64;
 /// Pieces that a walk over words compares.
 const SAMPLE: usize = 64;
 
@@ -112,8 +112,9 @@ impl Rarity {
         rng: &mut Rng,
         out: &mut Vec<u32>,
     ) {
-        let is_few = matches!(has, Has::Some(field) if field.count_ones() <= FEW);
-        if !is_few && self.walk_order(goals, has, count, rng, out) && self.is_settled() {
+        let sparse_max = goals.piece_count() / SPARSE;
+        let is_sparse = matches!(has, Has::Some(field) if field.count_ones() < sparse_max);
+        if !is_sparse && self.walk_order(goals, has, count, rng, out) && self.is_settled() {
             return;
         }
         if out.len() < count {

@@ -12,7 +12,9 @@ use crate::engine::pick::ask::Share;
 
 const PIECE_COUNT: u32 = 9;
 const BLOCK_COUNT: u32 = 3;
-const PEER_COUNT: u32 = 4;
+const PEER_COUNT: u32 = 5;
+/// The last one is a seed whenever it comes.
+const SEED: PeerKey = PEER_COUNT - 1;
 
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 struct Block {
@@ -199,6 +201,10 @@ enum Step {
     UnderWay,
 }
 
+fn has(field: &Bitfield) -> Has<'_> {
+    if field.is_full() { Has::All } else { Has::Some(field) }
+}
+
 /// Both, side by side.
 #[derive(Debug)]
 struct Pair {
@@ -268,11 +274,14 @@ impl Pair {
 
     fn join(&mut self, peer: u32, bits: u32) {
         let mut field = Bitfield::zeros(PIECE_COUNT);
-        for raw in (0..PIECE_COUNT).filter(|raw| bits >> raw & 1 == 1) {
+        for raw in (0..PIECE_COUNT).filter(|raw| peer == SEED || bits >> raw & 1 == 1) {
             field.set(raw);
             self.shadow.pieces[raw as usize].availability += 1;
         }
-        self.picker.peer_joined(&field);
+        match peer {
+            SEED => self.picker.seed_joined(),
+            _ => self.picker.peer_joined(&field),
+        }
         self.shadow.peers[peer as usize] = field;
     }
 
@@ -298,7 +307,7 @@ impl Pair {
         let only: Option<Vec<_>> = only.map(|only| only.iter().map(|p| self.piece(*p)).collect());
         let field = self.shadow.peers[peer as usize].clone();
         let share = if is_whole { Share::Whole } else { Share::Shared };
-        let ask = Ask { peer, has: Has::Some(&field), want, share, only: only.as_deref() };
+        let ask = Ask { peer, has: has(&field), want, share, only: only.as_deref() };
         let (mut out, mut starts) = (Vec::new(), 0);
         let mut may_start = |_| {
             starts += 1;
@@ -389,7 +398,10 @@ impl Pair {
         let named: Vec<_> = owed.iter().map(|(p, b)| (self.piece(*p), BlockIndex(*b))).collect();
         self.picker.release_all(peer, &named);
         let field = std::mem::take(&mut self.shadow.peers[peer as usize]);
-        self.picker.peer_left(&field);
+        match peer {
+            SEED => self.picker.seed_left(),
+            _ => self.picker.peer_left(&field),
+        }
         field.iter_ones().for_each(|raw| self.shadow.pieces[raw as usize].availability -= 1);
         for (raw, number) in owed {
             self.shadow.release(peer, raw, number, Release::Lost);
@@ -434,7 +446,7 @@ impl Pair {
     /// Whether each peer could be asked for anything now, for the rule that news is announced.
     fn possible(&self) -> Vec<bool> {
         let one = |peer: u32| {
-            let has = Has::Some(&self.shadow.peers[peer as usize]);
+            let has = has(&self.shadow.peers[peer as usize]);
             let ask = Ask { peer, has, want: 1, share: Share::Shared, only: None };
             !self.shadow.started(&ask, Step::Leftovers).is_empty()
                 || !self.shadow.under_way(&ask).is_empty()
