@@ -2,6 +2,7 @@
 
 pub(crate) mod add;
 pub(crate) mod alert;
+pub(crate) mod announce;
 pub(crate) mod choke;
 pub(crate) mod command;
 pub(crate) mod directory;

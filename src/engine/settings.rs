@@ -34,6 +34,9 @@ pub struct Settings {
     pub announce_port: u16,
     /// Peers asked of a tracker per announce. Default 200.
     pub numwant: u32,
+    /// Whether tracker names may lead to loopback, private and link-local addresses. Addresses
+    /// written in an announce URL always may. Default false.
+    pub allow_private_trackers: bool,
 }
 
 impl Default for Settings {
@@ -51,6 +54,7 @@ impl Default for Settings {
             announce_ip: None,
             announce_port: 0,
             numwant: 200,
+            allow_private_trackers: false,
         }
     }
 }

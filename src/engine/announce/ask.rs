@@ -1,0 +1,56 @@
+//! What announces are made of, and how they fail, whichever way they are spelled.
+
+use std::net::IpAddr;
+
+use crate::base::digest::Sha1;
+use crate::base::status::TrackerErrorClass;
+use crate::codec::announce::Refusal;
+use crate::codec::announce::Retry;
+use crate::engine::to_ring::QueryError;
+
+/// What the torrent's owner knows at the time of an announce.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Facts {
+    pub(crate) info_hash: Sha1,
+    pub(crate) peer_id: [u8; 20],
+    /// The port that peers reach us at.
+    pub(crate) port: u16,
+    /// The address that trackers are told, when the one they see is wrong.
+    pub(crate) ip: Option<IpAddr>,
+    /// Payload bytes sent since the torrent was added.
+    pub(crate) uploaded: u64,
+    /// Payload bytes received since the torrent was added.
+    pub(crate) downloaded: u64,
+    /// Bytes that we lack.
+    pub(crate) left: u64,
+    /// Peers asked for; 0 when there are enough.
+    pub(crate) numwant: u32,
+}
+
+/// Why an announce or a scrape failed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Failure {
+    pub(crate) class: TrackerErrorClass,
+    pub(crate) message: String,
+    /// When the tracker may be asked again, where it said so (BEP 31).
+    pub(crate) retry: Option<Retry>,
+}
+
+impl Failure {
+    pub(crate) fn new(class: TrackerErrorClass, message: String) -> Failure {
+        Failure { class, message, retry: None }
+    }
+}
+
+impl From<QueryError> for Failure {
+    fn from(error: QueryError) -> Failure {
+        Failure::new(error.class, error.message)
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Failure {
+        let Refusal { reason, retry } = refusal;
+        Failure { class: TrackerErrorClass::Tracker, message: reason, retry }
+    }
+}
