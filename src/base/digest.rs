@@ -51,6 +51,12 @@ impl fmt::Debug for Sha1 {
 #[derive(Clone, Default)]
 pub(crate) struct Sha1Stream(sha1::Sha1);
 
+impl fmt::Debug for Sha1Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sha1Stream")
+    }
+}
+
 impl Sha1Stream {
     pub(crate) fn update(&mut self, bytes: &[u8]) {
         self.0.update(bytes);

@@ -92,12 +92,13 @@ pub(crate) const ANNOUNCE_INTERVAL_MAX: Duration = Duration::from_secs(24 * 3600
 pub(crate) const TRACKER_MAX: usize = 200;
 /// Time until a failed tracker is asked again the first time; doubles with each failure.
 pub(crate) const ANNOUNCE_RETRY_MIN: Duration = Duration::from_secs(60);
-/// Longest time until a failed tracker is asked again: an hour, so that one that comes back is noticed.
+/// Longest time until a failed tracker is asked again: an hour, so that one that comes back is
+/// noticed.
 pub(crate) const ANNOUNCE_RETRY_MAX: Duration = Duration::from_secs(3600);
-/// Time for telling trackers that we leave [G9].
+/// Time for telling trackers that we leave (G9).
 pub(crate) const ANNOUNCE_STOP_TIMEOUT: Duration = Duration::from_secs(5);
-/// Time until an announce that nobody answered is given up, whatever the ring does: its own time-out
-/// plus the wait in its queue.
+/// Time until an announce that nobody answered is given up, whatever the ring does: its own
+/// time-out plus the wait in its queue.
 pub(crate) const ANNOUNCE_TIMEOUT: Duration = Duration::from_secs(120);
 /// Bytes of an announce URL: passkeys and BEP 41 data need a few hundred.
 pub(crate) const TRACKER_URL_LEN_MAX: usize = 2_048;

@@ -40,6 +40,15 @@ impl<T> Slots<T> {
         SlotId { slot, generation: 0 }
     }
 
+    /// Inserts a value that knows its own id.
+    pub(crate) fn insert_with(&mut self, make: impl FnOnce(SlotId) -> T) -> SlotId {
+        let slot = self.free.last().copied().unwrap_or(self.entries.len() as u32);
+        let generation = self.entries.get(slot as usize).map_or(0, |entry| entry.generation);
+        let id = self.insert(make(SlotId { slot, generation }));
+        debug_assert_eq!((id.slot, id.generation), (slot, generation), "the id was foretold");
+        id
+    }
+
     pub(crate) fn remove(&mut self, id: SlotId) -> Option<T> {
         let entry = self.entries.get_mut(id.slot as usize)?;
         if entry.generation != id.generation {

@@ -1,12 +1,639 @@
 //! What happens next: every state machine, without I/O, clock or randomness of its own.
+//!
+//! An [`Engine`] is everything that one shard owns. The ring and the simulator drive it the same
+//! way: tell it what happened (`handle_*`), then drain what it wants (`poll_*`).
 
 pub(crate) mod add;
 pub(crate) mod alert;
 pub(crate) mod announce;
+pub(crate) mod blame;
+pub(crate) mod candidates;
 pub(crate) mod choke;
 pub(crate) mod command;
+pub(crate) mod conn;
 pub(crate) mod directory;
 pub(crate) mod disk;
+pub(crate) mod gate;
+pub(crate) mod hasher;
+pub(crate) mod peer;
 pub(crate) mod pick;
 pub(crate) mod settings;
+pub(crate) mod swarm;
 pub(crate) mod to_ring;
+pub(crate) mod turn;
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
+use std::panic::catch_unwind;
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+
+use crate::base::buffer::Pool;
+use crate::base::digest::Sha1;
+use crate::base::ids::ShardId;
+use crate::base::ids::TorrentId;
+use crate::base::instant::Instant;
+use crate::base::limits::HASH_SLICE;
+use crate::base::slots::SlotId;
+use crate::base::slots::Slots;
+use crate::base::status::ShardStats;
+use crate::codec::handshake::Handshake;
+use crate::engine::add::Addition;
+use crate::engine::alert::AlertKind;
+use crate::engine::announce::event::UdpKey;
+use crate::engine::announce::udp::UdpEvent;
+use crate::engine::announce::udp::UdpTrackers;
+use crate::engine::command::Command;
+use crate::engine::command::Ticket;
+use crate::engine::conn::Conn;
+use crate::engine::conn::Heard;
+use crate::engine::conn::Stage;
+use crate::engine::conn::Step;
+use crate::engine::directory::Directory;
+use crate::engine::disk::DiskReply;
+use crate::engine::disk::JobId;
+use crate::engine::settings::Settings;
+use crate::engine::swarm::state::Leave;
+use crate::engine::swarm::state::Phase;
+use crate::engine::swarm::state::Swarm;
+use crate::engine::swarm::step_peers::Refusal;
+use crate::engine::to_ring::CloseReason;
+use crate::engine::to_ring::ConnId;
+use crate::engine::to_ring::HttpAnswer;
+use crate::engine::to_ring::Output;
+use crate::engine::to_ring::QueryError;
+use crate::engine::to_ring::QueryId;
+use crate::engine::to_ring::Reply;
+use crate::engine::to_ring::SendBatch;
+use crate::engine::turn::Asker;
+use crate::engine::turn::Turn;
+
+/// What an engine is made of.
+#[derive(Debug)]
+pub(crate) struct EngineConfig {
+    pub(crate) shard: ShardId,
+    /// Budgets and connection counts are this shard's share already.
+    pub(crate) settings: Settings,
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) pool: Pool,
+    /// For chance and peer ids.
+    pub(crate) seed: u64,
+}
+
+/// Everything that one shard owns.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    turn: Turn,
+    directory: Arc<Directory>,
+    swarms: Slots<Swarm>,
+    by_id: BTreeMap<TorrentId, SlotId>,
+    by_hash: HashMap<Sha1, SlotId>,
+    udp: UdpTrackers,
+    /// Swarms with something due this turn.
+    due: Vec<SlotId>,
+    /// Swarms that a budget refused.
+    starved: BTreeSet<SlotId>,
+    timers: BTreeSet<(Instant, SlotId)>,
+    /// When the shard was told to end, and by which command.
+    shutdown: Option<Ticket>,
+    now: Instant,
+}
+
+impl Engine {
+    pub(crate) fn new(config: EngineConfig, now: Instant) -> Engine {
+        let udp = UdpTrackers::new(config.settings.allow_private_trackers);
+        Engine {
+            turn: Turn::new(config.shard, config.settings, config.pool, config.seed),
+            directory: config.directory,
+            swarms: Slots::default(),
+            by_id: BTreeMap::new(),
+            by_hash: HashMap::new(),
+            udp,
+            due: Vec::new(),
+            starved: BTreeSet::new(),
+            timers: BTreeSet::new(),
+            shutdown: None,
+            now,
+        }
+    }
+
+    // handle_*: commands.
+
+    pub(crate) fn handle_command(&mut self, now: Instant, ticket: Ticket, command: Command) {
+        self.now = now;
+        let reply = match command {
+            Command::Add(addition) => self.add(now, *addition),
+            Command::Shutdown => return self.shut_down(now, ticket),
+            Command::Remove(id) => {
+                let why = Leave::Removed(ticket);
+                match self.tell(id, |swarm, turn| swarm.leave(now, turn, why)) {
+                    Some(()) => return,
+                    None => Reply::NoSuchTorrent,
+                }
+            }
+            Command::Pause(id) => self.order(id, |swarm, turn| swarm.pause(now, turn)),
+            Command::Resume(id) => self.order(id, |swarm, turn| swarm.resume(turn)),
+            Command::Recheck(id) => self.order(id, |swarm, turn| swarm.recheck(now, turn)),
+            Command::AddPeers(id, peers) => self.order(id, |swarm, turn| {
+                peers.iter().for_each(|address| swarm.candidates.add(now, *address));
+                swarm.dial(now, turn);
+            }),
+            Command::Status(id) => match self.tell(id, |swarm, _| swarm.status(now)) {
+                Some(status) => Reply::Status(Box::new(status)),
+                None => Reply::NoSuchTorrent,
+            },
+        };
+        self.turn.outputs.push_back(Output::Reply { ticket, reply });
+    }
+
+    /// Owns a torrent from here on. A second one of the same hash is refused by the session
+    /// already.
+    fn add(&mut self, now: Instant, addition: Addition) -> Reply {
+        if self.shutdown.is_some() {
+            return Reply::NoSuchTorrent;
+        }
+        let (id, info_hash) = (addition.id, addition.torrent.info_hash());
+        let is_paused = addition.is_paused;
+        let turn = &mut self.turn;
+        let slot = self.swarms.insert_with(|slot| Swarm::new(slot, addition, now, turn));
+        self.by_id.insert(id, slot);
+        self.by_hash.insert(info_hash, slot);
+        self.contain(slot, |swarm, turn| {
+            swarm.alert(turn, AlertKind::Added);
+            if !is_paused {
+                swarm.open(turn);
+            }
+        });
+        Reply::Done
+    }
+
+    fn shut_down(&mut self, now: Instant, ticket: Ticket) {
+        self.shutdown = Some(ticket);
+        let slots: Vec<SlotId> = self.swarms.iter().map(|(slot, _)| slot).collect();
+        for slot in slots {
+            self.contain(slot, |swarm, turn| swarm.leave(now, turn, Leave::Shutdown));
+        }
+        let conns: Vec<SlotId> = self.turn.conns.iter().map(|(id, _)| id).collect();
+        conns.into_iter().for_each(|id| {
+            self.turn.close_conn(ConnId(id));
+        });
+        self.end_if_drained();
+    }
+
+    fn order(&mut self, id: TorrentId, what: impl FnOnce(&mut Swarm, &mut Turn)) -> Reply {
+        match self.tell(id, what) {
+            Some(()) => Reply::Done,
+            None => Reply::NoSuchTorrent,
+        }
+    }
+
+    fn tell<R>(
+        &mut self,
+        id: TorrentId,
+        what: impl FnOnce(&mut Swarm, &mut Turn) -> R,
+    ) -> Option<R> {
+        let slot = self.by_id.get(&id).copied()?;
+        self.contain(slot, what)
+    }
+
+    // handle_*: connections.
+
+    /// A stranger connected. `None`: there is no room, the ring closes the socket at once.
+    pub(crate) fn handle_accepted(&mut self, now: Instant, remote: SocketAddr) -> Option<ConnId> {
+        self.now = now;
+        if self.shutdown.is_some() || !self.turn.gate.admit(remote) {
+            return None;
+        }
+        let stage = Stage::Stranger { heard: Heard::new() };
+        Some(self.turn.insert_conn(now, remote, true, stage))
+    }
+
+    /// Another shard hands a connection over, with the bytes that it has read.
+    pub(crate) fn handle_adopted(
+        &mut self,
+        now: Instant,
+        remote: SocketAddr,
+        bytes: &[u8],
+    ) -> Option<ConnId> {
+        let conn = self.handle_accepted(now, remote)?;
+        self.handle_bytes(now, conn, bytes);
+        Some(conn)
+    }
+
+    /// Our connect succeeded: greet first (BEP 3).
+    pub(crate) fn handle_connected(&mut self, now: Instant, conn: ConnId) {
+        self.now = now;
+        let Some(state) = self.turn.conns.get_mut(conn.0) else { return };
+        let Stage::Dialling { swarm } = state.stage else { return };
+        let Some(owner) = self.swarms.get(swarm) else { return };
+        state.greeting = Handshake::ours(owner.info_hash, owner.peer_id).encode().into();
+        state.stage = Stage::Greeted { swarm, heard: Heard::new() };
+        self.turn.gate.dialled();
+        self.turn.outputs.push_back(Output::Send { conn });
+    }
+
+    pub(crate) fn handle_bytes(&mut self, now: Instant, conn: ConnId, bytes: &[u8]) {
+        self.now = now;
+        let Some(state) = self.turn.conns.get_mut(conn.0) else { return };
+        match &state.stage {
+            Stage::Peer { swarm, peer } => {
+                let (swarm, peer) = (*swarm, *peer);
+                self.contain(swarm, |swarm, turn| swarm.handle_bytes(now, turn, peer, bytes));
+            }
+            Stage::Dialling { .. } => {}
+            Stage::Greeted { .. } | Stage::Stranger { .. } => self.listen(now, conn, bytes),
+        }
+    }
+
+    /// Bytes of a handshake.
+    fn listen(&mut self, now: Instant, conn: ConnId, mut bytes: &[u8]) {
+        let Some(state) = self.turn.conns.get_mut(conn.0) else { return };
+        match state.listen(&mut bytes) {
+            Ok(Step::More) => {}
+            Ok(Step::Named(info_hash)) => self.route(now, conn, info_hash, bytes),
+            Ok(Step::Whole(theirs)) => self.introduce(now, conn, &theirs, bytes),
+            Err(_) => self.conn_failed(now, conn, true),
+        }
+    }
+
+    /// A stranger named a torrent before its handshake was whole, or with the end of it: if it
+    /// lives on another shard, so does the connection from here on.
+    fn route(&mut self, now: Instant, conn: ConnId, info_hash: Sha1, rest: &[u8]) {
+        if self.by_hash.contains_key(&info_hash) {
+            // Ours: the rest of the handshake is awaited.
+            return self.listen_on(now, conn, rest);
+        }
+        let owner = self.directory.find(&info_hash).filter(|shard| *shard != self.turn.shard);
+        let Some(to) = owner else { return self.conn_failed(now, conn, true) };
+        let Some(state) = self.turn.forget_conn(conn) else { return };
+        let Stage::Stranger { heard } = state.stage else { return };
+        let mut bytes = heard.to_vec();
+        bytes.extend_from_slice(rest);
+        self.turn.outputs.push_back(Output::HandOver { conn, to, bytes });
+    }
+
+    fn listen_on(&mut self, now: Instant, conn: ConnId, rest: &[u8]) {
+        if !rest.is_empty() {
+            self.listen(now, conn, rest);
+        }
+    }
+
+    /// The handshake is whole: the connection becomes a peer, or ends.
+    fn introduce(&mut self, now: Instant, conn: ConnId, theirs: &Handshake, rest: &[u8]) {
+        let Some(state) = self.turn.conns.get(conn.0) else { return };
+        let (address, is_inbound) = (state.address, state.is_inbound);
+        let slot = state.swarm().or_else(|| self.by_hash.get(&theirs.info_hash).copied());
+        let is_right = |slot: &SlotId| {
+            self.swarms.get(*slot).is_some_and(|swarm| swarm.info_hash == theirs.info_hash)
+        };
+        let Some(slot) = slot.filter(is_right) else { return self.conn_failed(now, conn, true) };
+        let admitted = self.contain(slot, |swarm, turn| {
+            let admitted = swarm.admit(now, turn, address, theirs);
+            if admitted.is_ok() {
+                swarm.dialling -= u32::from(!is_inbound);
+                swarm.add_peer(now, turn, conn, (address, is_inbound), theirs);
+            }
+            admitted
+        });
+        match admitted {
+            Some(Ok(())) => self.handle_bytes(now, conn, rest),
+            Some(Err(refusal)) => self.refuse(now, conn, slot, refusal),
+            None => self.conn_failed(now, conn, true),
+        }
+    }
+
+    fn refuse(&mut self, now: Instant, conn: ConnId, slot: SlotId, refusal: Refusal) {
+        let Some(state) = self.turn.close_conn(conn) else { return };
+        if state.is_inbound {
+            return;
+        }
+        self.contain(slot, |swarm, _| {
+            swarm.dialling = swarm.dialling.saturating_sub(1);
+            match refusal {
+                Refusal::Ourselves => swarm.candidates.forget(state.address),
+                _ => swarm.candidates.left(now, state.address, swarm::step_peers::REDIAL),
+            }
+        });
+    }
+
+    /// All of a batch left.
+    pub(crate) fn handle_sent(&mut self, now: Instant, conn: ConnId, _byte_count: usize) {
+        self.now = now;
+        let Some(Conn { stage: Stage::Peer { swarm, peer }, .. }) = self.turn.conns.get(conn.0)
+        else {
+            return;
+        };
+        let (swarm, peer) = (*swarm, *peer);
+        self.contain(swarm, |swarm, turn| swarm.handle_sent(now, turn, peer));
+    }
+
+    /// The ring closed the connection, or could not make it.
+    pub(crate) fn handle_closed(&mut self, now: Instant, conn: ConnId, reason: CloseReason) {
+        self.now = now;
+        let Some(state) = self.turn.conns.get(conn.0) else { return };
+        if let Stage::Peer { swarm, peer } = state.stage {
+            self.turn.forget_conn(conn);
+            let reason = format!("{reason}");
+            self.contain(swarm, |swarm, turn| swarm.peer_left(now, turn, peer, &reason));
+        } else {
+            self.conn_failed(now, conn, false);
+        }
+    }
+
+    /// A connection ended before it was a peer.
+    fn conn_failed(&mut self, now: Instant, conn: ConnId, must_close: bool) {
+        let state =
+            if must_close { self.turn.close_conn(conn) } else { self.turn.forget_conn(conn) };
+        let Some(state) = state else { return };
+        let Some(slot) = state.swarm() else { return };
+        self.contain(slot, |swarm, _| {
+            swarm.dialling = swarm.dialling.saturating_sub(1);
+            swarm.candidates.failed(now, state.address);
+        });
+    }
+
+    // handle_*: disk, questions, time.
+
+    pub(crate) fn handle_disk(&mut self, now: Instant, job: JobId, reply: DiskReply) {
+        self.now = now;
+        let Some(owner) = self.turn.job_done(job) else { return };
+        let known = self.contain(owner.swarm, |swarm, turn| {
+            swarm.handle_disk(now, turn, (job, owner.purpose), reply);
+        });
+        if known.is_none() {
+            self.turn.settle_orphan(owner.purpose);
+        }
+    }
+
+    pub(crate) fn handle_http(
+        &mut self,
+        now: Instant,
+        query: QueryId,
+        answer: Result<HttpAnswer, QueryError>,
+    ) {
+        self.now = now;
+        if let Some(Asker::Announcer { swarm, token }) = self.turn.query_done(query) {
+            self.contain(swarm, |swarm, turn| swarm.handle_http(now, turn, token, answer));
+        }
+    }
+
+    pub(crate) fn handle_resolved(
+        &mut self,
+        now: Instant,
+        query: QueryId,
+        answer: Result<Vec<SocketAddr>, QueryError>,
+    ) {
+        self.now = now;
+        if let Some(Asker::Udp { lookup }) = self.turn.query_done(query) {
+            self.udp.handle_resolved(now, lookup, answer, &mut self.turn.rng);
+            self.drain_udp(now);
+        }
+    }
+
+    /// A UDP packet: only answers of trackers mean anything yet.
+    pub(crate) fn handle_datagram(&mut self, now: Instant, from: SocketAddr, bytes: &[u8]) {
+        self.now = now;
+        self.udp.handle_datagram(now, from, bytes, &mut self.turn.rng);
+        self.drain_udp(now);
+    }
+
+    /// Call when `now` has reached [`Engine::poll_timeout`].
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        self.now = now;
+        while let Some((at, conn)) = self.turn.deadlines.first().copied() {
+            if at > now {
+                break;
+            }
+            self.conn_failed(now, conn, true);
+            self.turn.deadlines.remove(&(at, conn));
+        }
+        let due: Vec<SlotId> =
+            self.timers.iter().take_while(|(at, _)| *at <= now).map(|(_, slot)| *slot).collect();
+        for slot in due {
+            self.contain(slot, |swarm, turn| swarm.handle_timeout(now, turn));
+        }
+        if self.udp.poll_timeout().is_some_and(|at| at <= now) {
+            self.udp.handle_timeout(now, &mut self.turn.rng);
+            self.drain_udp(now);
+        }
+    }
+
+    /// Hashes at most `HASH_SLICE` bytes; true while more waits.
+    pub(crate) fn hash_slice(&mut self, now: Instant) -> bool {
+        self.now = now;
+        if let Some(job) = self.turn.hasher.work(HASH_SLICE) {
+            self.contain(job.swarm, |swarm, turn| swarm.handle_hashed(now, turn, job));
+        }
+        !self.turn.hasher.is_idle()
+    }
+
+    // poll_*: what the world should do.
+
+    /// The next thing to do; drained until `None` after every `handle_*`.
+    pub(crate) fn poll_output(&mut self) -> Option<Output> {
+        loop {
+            if let Some(output) = self.turn.outputs.pop_front() {
+                return Some(output);
+            }
+            if !self.flush() {
+                return None;
+            }
+        }
+    }
+
+    /// What the connection should send now. Fills an empty batch; it stays empty when there is
+    /// nothing.
+    pub(crate) fn poll_send(&mut self, now: Instant, conn: ConnId, batch: &mut SendBatch) {
+        self.now = now;
+        let Some(state) = self.turn.conns.get_mut(conn.0) else { return };
+        if let Stage::Peer { swarm, peer } = state.stage {
+            self.contain(swarm, |swarm, _| swarm.poll_send(peer, batch));
+        } else {
+            batch.push_small(&state.greeting);
+            state.greeting.clear();
+        }
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        let conn = self.turn.deadlines.first().map(|(at, _)| *at);
+        let swarm = self.timers.first().map(|(at, _)| *at);
+        conn.into_iter().chain(swarm).chain(self.udp.poll_timeout()).min()
+    }
+
+    /// Whether the engine was told to end and nothing is left.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.shutdown.is_some() && self.swarms.len() == 0
+    }
+
+    /// The shard's figures; the ring adds those of its turns.
+    pub(crate) fn stats(&self) -> ShardStats {
+        ShardStats {
+            torrent_count: self.swarms.len() as u32,
+            connection_count: self.turn.gate.connection_count(),
+            downloaded: self.turn.downloaded,
+            uploaded: self.turn.uploaded,
+            assembly_used: self.turn.assembly.used(),
+            ..ShardStats::default()
+        }
+    }
+
+    /// Lets every swarm do what became due; false when there was nothing.
+    fn flush(&mut self) -> bool {
+        let has_freed = std::mem::take(&mut self.turn.has_freed);
+        if has_freed {
+            while let Some(slot) = self.starved.pop_first() {
+                self.contain(slot, |swarm, _| {
+                    swarm.is_starved = false;
+                    swarm.mark_all();
+                });
+            }
+        }
+        let Some(slot) = self.due.pop() else { return has_freed };
+        let now = self.now;
+        let udp = self.contain_quietly(slot, |swarm, turn| {
+            swarm.is_due = false;
+            swarm.flush(now, turn);
+            swarm.next_udp(now, turn).map(|question| (swarm.id, question))
+        });
+        if let Some((torrent, question)) = udp.flatten() {
+            let key = UdpKey { torrent, token: question.token };
+            self.udp.ask(now, key, question.ask, &mut self.turn.rng);
+            self.drain_udp(now);
+            // There may be more questions behind this one.
+            self.mark(slot);
+        }
+        self.after_flush(slot);
+        true
+    }
+
+    fn after_flush(&mut self, slot: SlotId) {
+        let Some(swarm) = self.swarms.get_mut(slot) else { return };
+        if swarm.is_starved {
+            self.starved.insert(slot);
+        }
+        if swarm.phase == Phase::Left {
+            return self.remove(slot);
+        }
+        let next = swarm.poll_timeout();
+        if next != swarm.timer {
+            if let Some(old) = swarm.timer {
+                self.timers.remove(&(old, slot));
+            }
+            swarm.timer = next;
+            self.timers.extend(next.map(|at| (at, slot)));
+        }
+    }
+
+    fn remove(&mut self, slot: SlotId) {
+        let Some(swarm) = self.swarms.remove(slot) else { return };
+        self.by_id.remove(&swarm.id);
+        self.by_hash.remove(&swarm.info_hash);
+        self.starved.remove(&slot);
+        if let Some(at) = swarm.timer {
+            self.timers.remove(&(at, slot));
+        }
+        if let Some(Leave::Removed(ticket)) = swarm.leave {
+            self.turn.outputs.push_back(Output::Reply { ticket, reply: Reply::Done });
+        }
+        self.end_if_drained();
+    }
+
+    fn end_if_drained(&mut self) {
+        if self.is_drained()
+            && let Some(ticket) = self.shutdown
+        {
+            self.turn.outputs.push_back(Output::Reply { ticket, reply: Reply::Done });
+        }
+    }
+
+    fn drain_udp(&mut self, now: Instant) {
+        while let Some(event) = self.udp.poll_event() {
+            match event {
+                UdpEvent::Resolve { lookup, host, port } => {
+                    let query = self.turn.query(Asker::Udp { lookup });
+                    self.turn.outputs.push_back(Output::Resolve { query, host, port });
+                }
+                UdpEvent::Datagram { to, bytes } => {
+                    self.turn.outputs.push_back(Output::Datagram { to, bytes });
+                }
+                UdpEvent::Answer { key, answer, is_last } => {
+                    self.tell(key.torrent, |swarm, turn| {
+                        let rng = &mut turn.rng;
+                        swarm.announcer.handle_udp(now, key.token, answer, is_last, rng);
+                    });
+                }
+            }
+        }
+    }
+
+    fn mark(&mut self, slot: SlotId) {
+        if let Some(swarm) = self.swarms.get_mut(slot)
+            && !swarm.is_due
+        {
+            swarm.is_due = true;
+            self.due.push(slot);
+        }
+    }
+
+    /// Lets a swarm work, and has it flushed at the end of the turn.
+    fn contain<R>(
+        &mut self,
+        slot: SlotId,
+        work: impl FnOnce(&mut Swarm, &mut Turn) -> R,
+    ) -> Option<R> {
+        self.mark(slot);
+        self.contain_quietly(slot, work)
+    }
+
+    /// Lets a swarm work. If it panics, that torrent goes to its error state; the others and the
+    /// shard live on (D20).
+    fn contain_quietly<R>(
+        &mut self,
+        slot: SlotId,
+        work: impl FnOnce(&mut Swarm, &mut Turn) -> R,
+    ) -> Option<R> {
+        let swarm = self.swarms.get_mut(slot)?;
+        let turn = &mut self.turn;
+        match catch_unwind(AssertUnwindSafe(|| work(swarm, turn))) {
+            Ok(result) => Some(result),
+            Err(_) => {
+                self.break_swarm(slot);
+                None
+            }
+        }
+    }
+
+    /// The swarm panicked: its state cannot be trusted any more, only its identity. What it held is
+    /// given back by a second, contained attempt to halt it; if that panics too, budgets stay short
+    /// by what it held, which is the safe side.
+    fn break_swarm(&mut self, slot: SlotId) {
+        let now = self.now;
+        let Some(swarm) = self.swarms.get_mut(slot) else { return };
+        let turn = &mut self.turn;
+        let message =
+            "a bug in the engine was contained; please report it, then resume the torrent";
+        let fail = AssertUnwindSafe(|| swarm.fail(now, turn, message.to_owned()));
+        if catch_unwind(fail).is_err() {
+            let own: Vec<SlotId> = self
+                .turn
+                .conns
+                .iter()
+                .filter(|(_, conn)| conn.swarm() == Some(slot))
+                .map(|(id, _)| id)
+                .collect();
+            own.into_iter().for_each(|id| {
+                self.turn.close_conn(ConnId(id));
+            });
+            if let Some(swarm) = self.swarms.get_mut(slot) {
+                swarm.phase = Phase::Broken;
+                swarm.error = Some(message.to_owned());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

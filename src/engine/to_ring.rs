@@ -1,5 +1,6 @@
 //! What the engine wants of the ring: connections, sends, jobs, replies.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::ops::Range;
 
@@ -81,6 +82,16 @@ pub(crate) enum CloseReason {
     EndOfStream,
     /// The system gave this error number.
     Errno(i32),
+}
+
+impl fmt::Display for CloseReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CloseReason::ConnectFailed => f.write_str("could not connect"),
+            CloseReason::EndOfStream => f.write_str("it closed the connection"),
+            CloseReason::Errno(errno) => write!(f, "{}", std::io::Error::from_raw_os_error(*errno)),
+        }
+    }
 }
 
 /// One gathered send: small bytes and payload in wire order. The ring owns it until its completion

@@ -1,11 +1,13 @@
-//! Which addresses a tracker may have: a name from a stranger's torrent must not reach into our own net.
+//! Which addresses a tracker may have: a name from a stranger's torrent must not reach into our own
+//! net.
 
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
 use std::net::Ipv6Addr;
 
-/// Whether `ip` belongs to the public internet: not loopback, private, link-local, shared, multicast,
-/// reserved or unspecified. IPv4 inside IPv6 (mapped, 6to4, NAT64) counts as what it carries.
+/// Whether `ip` belongs to the public internet: not loopback, private, link-local, shared,
+/// multicast, reserved or unspecified. IPv4 inside IPv6 (mapped, 6to4, NAT64) counts as what it
+/// carries.
 pub(crate) fn is_global(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(v4) => is_global_v4(v4),
@@ -16,8 +18,8 @@ pub(crate) fn is_global(ip: IpAddr) -> bool {
     }
 }
 
-/// Whether a URL's host was itself meant to be near us: an address that is not global, written as such,
-/// or a name that never leaves the machine or the local net (RFC 6761, RFC 6762). Who writes
+/// Whether a URL's host was itself meant to be near us: an address that is not global, written as
+/// such, or a name that never leaves the machine or the local net (RFC 6761, RFC 6762). Who writes
 /// `http://192.168.1.5/` chose that address; who writes a global name did not.
 pub(crate) fn is_local_host(host: &str) -> bool {
     let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);

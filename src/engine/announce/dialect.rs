@@ -1,4 +1,5 @@
-//! How a tracker's answer is understood: codec faults and refusals become failures with a class [G7].
+//! How a tracker's answer is understood: codec faults and refusals become failures with a class
+//! (G7).
 
 use crate::base::digest::Sha1;
 use crate::base::status::TrackerErrorClass;
@@ -17,8 +18,8 @@ use crate::engine::announce::event::UdpAsk;
 use crate::engine::announce::event::UdpWhat;
 use crate::engine::to_ring::HttpAnswer;
 
-/// The answer to an HTTP announce. A `failure reason` counts whatever the status: some trackers send it
-/// with 4xx.
+/// The answer to an HTTP announce. A `failure reason` counts whatever the status: some trackers
+/// send it with 4xx.
 pub(crate) fn read_http(answer: &HttpAnswer) -> Result<AnnounceReply, Failure> {
     read(answer, decode_announce(&answer.body))
 }

@@ -9,8 +9,8 @@ use crate::codec::announce::AnnounceReply;
 use crate::codec::announce::AnnounceRequest;
 use crate::codec::announce::ScrapeCounts;
 
-/// Drained after every `handle_*` of an announcer. A token is the announcer's own: it names a question
-/// and is never used twice by one announcer.
+/// Drained after every `handle_*` of an announcer. A token is the announcer's own: it names a
+/// question and is never used twice by one announcer.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum AnnounceEvent {
     /// GET this URL; answered by `handle_http`.

@@ -77,8 +77,9 @@ pub(crate) struct Announcer {
 }
 
 impl Announcer {
-    /// `tiers`: announce URLs as in the metainfo (BEP 12; a lone `announce` is one tier of one). URLs
-    /// that are no trackers we can ask, repeated ones and those above `TRACKER_MAX` are left out.
+    /// `tiers`: announce URLs as in the metainfo (BEP 12; a lone `announce` is one tier of one).
+    /// URLs that are no trackers we can ask, repeated ones and those above `TRACKER_MAX` are left
+    /// out.
     pub(crate) fn new(tiers: &[Vec<String>], rng: &mut Rng) -> Announcer {
         let mut seen = BTreeSet::new();
         let mut trackers = Vec::new();
@@ -111,7 +112,7 @@ impl Announcer {
         }
     }
 
-    /// Tell every tracker that knows us that we leave, within 5 s [G9]; ends in
+    /// Tell every tracker that knows us that we leave, within 5 s (G9); ends in
     /// [`AnnounceEvent::Stopped`].
     pub(crate) fn stop(&mut self, now: Instant) {
         if !matches!(self.phase, Phase::Stopping { .. }) {
@@ -124,8 +125,8 @@ impl Announcer {
         }
     }
 
-    /// The download ended while it ran: each tracker that knows us hears of it once. Not for torrents
-    /// that were complete at the start (BEP 3).
+    /// The download ended while it ran: each tracker that knows us hears of it once. Not for
+    /// torrents that were complete at the start (BEP 3).
     pub(crate) fn completed(&mut self) {
         for tracker in &mut self.trackers {
             let is_starting = tracker.in_flight.is_some_and(|f| {
@@ -135,7 +136,8 @@ impl Announcer {
         }
     }
 
-    /// Ask for peers early, though never before the tracker's minimum interval. May be called often.
+    /// Ask for peers early, though never before the tracker's minimum interval. May be called
+    /// often.
     pub(crate) fn want_more_peers(&mut self, now: Instant) {
         self.due = self.due.min(self.early_at.max(now));
     }
@@ -243,7 +245,8 @@ impl Announcer {
         own.into_iter().chain(flights).min().filter(|at| *at != Instant::FAR)
     }
 
-    /// What should be done, and what happened; drained until `None` after every `handle_*` and verb.
+    /// What should be done, and what happened; drained until `None` after every `handle_*` and
+    /// verb.
     pub(crate) fn poll_event(&mut self) -> Option<AnnounceEvent> {
         self.events.pop_front()
     }

@@ -5,8 +5,8 @@ const HIDDEN: &str = "***";
 /// Characters shown of anything a tracker or a torrent wrote.
 const SHOWN_LEN_MAX: usize = 300;
 
-/// `url` without what only its owner may know: user and password, path segments that look like keys,
-/// and all values of the query. Scheme, host, port and plain path words stay.
+/// `url` without what only its owner may know: user and password, path segments that look like
+/// keys, and all values of the query. Scheme, host, port and plain path words stay.
 pub(crate) fn redact(url: &str) -> String {
     let (scheme, rest) = match url.split_once("://") {
         Some((scheme, rest)) => (format!("{scheme}://"), rest),

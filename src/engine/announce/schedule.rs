@@ -10,10 +10,11 @@ use crate::base::rng::Rng;
 
 /// Assumed when the tracker names no interval: what most trackers ask for.
 const INTERVAL_DEFAULT: Duration = Duration::from_secs(1800);
-/// Assumed when the tracker names no `min interval`: early announces are rarer than what is allowed.
+/// Assumed when the tracker names no `min interval`: early announces are rarer than what is
+/// allowed.
 const EARLY_DEFAULT: Duration = Duration::from_secs(120);
-/// Delays after the first failures of a torrent that no tracker ever answered: a network that comes up
-/// late, or a tracker that starts together with us, should not cost the user a minute.
+/// Delays after the first failures of a torrent that no tracker ever answered: a network that comes
+/// up late, or a tracker that starts together with us, should not cost the user a minute.
 const QUICK: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(15)];
 
 /// When the next regular and the next early announce are due, counted from an answer.
@@ -25,8 +26,8 @@ pub(crate) struct Pace {
     pub(crate) early: Duration,
 }
 
-/// From what the tracker said, clamped to 60 s to 24 h. Jitter only delays, by up to a tenth, so that
-/// torrents that were started together drift apart and no minimum is broken.
+/// From what the tracker said, clamped to 60 s to 24 h. Jitter only delays, by up to a tenth, so
+/// that torrents that were started together drift apart and no minimum is broken.
 pub(crate) fn pace(
     interval: Option<Duration>,
     min_interval: Option<Duration>,
@@ -37,9 +38,9 @@ pub(crate) fn pace(
     Pace { regular: with_jitter(interval.max(early), rng).min(ANNOUNCE_INTERVAL_MAX), early }
 }
 
-/// Time until a tracker that failed `fails` times in a row (at least 1) is asked again: 60 s, doubled
-/// each time up to an hour, plus jitter. `is_quick`: nothing of this torrent's trackers ever answered,
-/// and the failure was not the tracker's own word.
+/// Time until a tracker that failed `fails` times in a row (at least 1) is asked again: 60 s,
+/// doubled each time up to an hour, plus jitter. `is_quick`: nothing of this torrent's trackers
+/// ever answered, and the failure was not the tracker's own word.
 pub(crate) fn retry(fails: u32, is_quick: bool, rng: &mut Rng) -> Duration {
     let index = fails.saturating_sub(1) as usize;
     let delay = match QUICK.get(index) {

@@ -40,7 +40,8 @@ struct World {
 }
 
 impl World {
-    /// `tiers`: names, one tier per string: `"a b"` is `http://a/announce` beside `http://b/announce`.
+    /// `tiers`: names, one tier per string: `"a b"` is `http://a/announce` beside
+    /// `http://b/announce`.
     fn new(tiers: &[&str]) -> World {
         let url = |name: &str| match name.strip_prefix("udp:") {
             Some(name) => format!("udp://{name}:80/x"),

@@ -127,8 +127,8 @@ impl Tracker {
         }
     }
 
-    /// Earliest time of its next announce. Events do not wait for the minimum interval: it limits how
-    /// often we ask for peers, not what the tracker must be told.
+    /// Earliest time of its next announce. Events do not wait for the minimum interval: it limits
+    /// how often we ask for peers, not what the tracker must be told.
     pub(crate) fn ready_at(&self) -> Instant {
         match (self.is_refused, self.next_event()) {
             (true, _) => Instant::FAR,

@@ -14,8 +14,8 @@ use crate::engine::announce::event::UdpAsk;
 use crate::engine::announce::event::UdpKey;
 use crate::engine::to_ring::QueryError;
 
-/// How long addresses are remembered: the resolver does not tell us the record's life, trackers move
-/// rarely, and one that stops answering is looked up again at once.
+/// How long addresses are remembered: the resolver does not tell us the record's life, trackers
+/// move rarely, and one that stops answering is looked up again at once.
 const NAME_LIFE: Duration = Duration::from_secs(600);
 /// How long a look-up may take: the system's resolver gives up after some 30 s.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(60);

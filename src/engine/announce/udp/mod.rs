@@ -1,7 +1,8 @@
-//! UDP trackers of one shard (BEP 15): names, connection ids and retries, shared by all its torrents.
+//! UDP trackers of one shard (BEP 15): names, connection ids and retries, shared by all its
+//! torrents.
 //!
-//! An answer counts only when it comes from the address that was asked and carries the transaction id
-//! that was drawn for it: the two together are what a stranger off the path cannot guess.
+//! An answer counts only when it comes from the address that was asked and carries the transaction
+//! id that was drawn for it: the two together are what a stranger off the path cannot guess.
 
 mod lookup;
 use std::collections::BTreeMap;
@@ -27,8 +28,9 @@ use crate::engine::to_ring::QueryError;
 
 /// A connection id may be used for a minute after it was received (BEP 15).
 const CONNECTION_LIFE: Duration = Duration::from_secs(60);
-/// Time to wait after the first, second and last packet. BEP 15 starts at 15 s and doubles eight times,
-/// which is two hours of silence; users see 35 s, and the announcer's own back-off does the rest.
+/// Time to wait after the first, second and last packet. BEP 15 starts at 15 s and doubles eight
+/// times, which is two hours of silence; users see 35 s, and the announcer's own back-off does the
+/// rest.
 const PATIENCE: [Duration; 3] =
     [Duration::from_secs(5), Duration::from_secs(10), Duration::from_secs(20)];
 

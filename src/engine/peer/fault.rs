@@ -1,0 +1,30 @@
+//! What a peer can do wrong. Each closes its connection and nothing else.
+
+use crate::base::limits::CONTROL_BACKLOG_MAX;
+use crate::base::limits::CONTROL_RATE_MAX;
+use crate::base::limits::REJECT_MAX;
+use crate::codec::message::MessageFault;
+use crate::content::layout::LayoutFault;
+
+/// A stranger's mistake.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub(crate) enum PeerFault {
+    #[error("bad message: {0}")]
+    Message(#[from] MessageFault),
+    #[error("message about a piece or block that does not exist: {0}")]
+    Layout(#[from] LayoutFault),
+    #[error("bitfield, have all or have none must come once and first (BEP 3, BEP 6)")]
+    LateBitfield,
+    #[error("bitfield with spare bits set (BEP 3)")]
+    SpareBits,
+    #[error("{0} without the fast extension having been agreed (BEP 6)")]
+    NotAgreed(&'static str),
+    #[error("more than {CONTROL_RATE_MAX} control messages per second")]
+    Flood,
+    #[error("more than {REJECT_MAX} requests that had to be rejected")]
+    Rejects,
+    #[error("does not read: more than {CONTROL_BACKLOG_MAX} bytes of messages wait for it")]
+    Backlog,
+    #[error("bad extension handshake: {0}")]
+    Extension(String),
+}

@@ -1,0 +1,54 @@
+//! What a peer says it has.
+
+use crate::base::bitfield::Bitfield;
+use crate::base::ids::PieceIndex;
+
+/// The pieces of one peer; `All` costs no memory, which is what seeds deserve.
+#[derive(Clone, Debug)]
+pub(crate) enum Pieces {
+    All { piece_count: u32 },
+    Some(Bitfield),
+}
+
+impl Pieces {
+    pub(crate) fn none(piece_count: u32) -> Pieces {
+        Pieces::Some(Bitfield::zeros(piece_count))
+    }
+
+    pub(crate) fn has(&self, piece: PieceIndex) -> bool {
+        match self {
+            Pieces::All { .. } => true,
+            Pieces::Some(field) => field.get(piece.as_u32()),
+        }
+    }
+
+    /// True if that was news.
+    pub(crate) fn set(&mut self, piece: PieceIndex) -> bool {
+        match self {
+            Pieces::All { .. } => false,
+            Pieces::Some(field) => field.set(piece.as_u32()),
+        }
+    }
+
+    pub(crate) fn is_all(&self) -> bool {
+        match self {
+            Pieces::All { .. } => true,
+            Pieces::Some(field) => field.is_full(),
+        }
+    }
+
+    pub(crate) fn count(&self) -> u32 {
+        match self {
+            Pieces::All { piece_count } => *piece_count,
+            Pieces::Some(field) => field.count_ones(),
+        }
+    }
+
+    /// The set, unless it is everything.
+    pub(crate) fn field(&self) -> Option<&Bitfield> {
+        match self {
+            Pieces::All { .. } => None,
+            Pieces::Some(field) => Some(field),
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! Pieces being received: the memory they gather in, and who sent which block.
+//!
+//! A piece that is a fair share of the budget gathers whole in one buffer. A larger one is written
+//! through block by block and hashed from the disk afterwards; of its blocks only the digests stay.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use smallvec::SmallVec;
+
+use crate::base::buffer::PageBuf;
+use crate::base::buffer::Pool;
+use crate::base::buffer::SharedBuf;
+use crate::base::digest::Sha1;
+use crate::base::ids::BlockIndex;
+use crate::base::ids::PieceIndex;
+use crate::base::limits::BLOCK_LEN;
+use crate::content::layout::Layout;
+use crate::engine::blame::Evidence;
+
+/// The started pieces of one torrent.
+#[derive(Debug, Default)]
+pub(crate) struct Assemblies {
+    open: BTreeMap<PieceIndex, Assembly>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Assembly {
+    data: Data,
+    addresses: SmallVec<[SocketAddr; 2]>,
+    /// Per block: position in `addresses` of who sent it; blocks that have not come say `NOBODY`.
+    senders: Vec<u16>,
+}
+
+#[derive(Debug)]
+enum Data {
+    /// All of it, still being filled.
+    Filling(PageBuf),
+    /// All of it, being hashed or written.
+    Full(SharedBuf),
+    /// Blocks that are arriving; the others are on disk, and this is what they were.
+    Through { arriving: BTreeMap<BlockIndex, PageBuf>, digests: Vec<Sha1>, writes: u32 },
+}
+
+const NOBODY: u16 = u16::MAX;
+
+impl Assemblies {
+    /// Opens a piece that gathers in memory.
+    pub(crate) fn open_whole(&mut self, layout: Layout, piece: PieceIndex, pool: &Pool) {
+        let buf = pool.take(layout.piece_len(piece) as usize);
+        self.open(layout, piece, Data::Filling(buf));
+    }
+
+    /// Opens a piece that is written through.
+    pub(crate) fn open_through(&mut self, layout: Layout, piece: PieceIndex) {
+        let digests = vec![Sha1([0; 20]); layout.block_count(piece) as usize];
+        self.open(layout, piece, Data::Through { arriving: BTreeMap::new(), digests, writes: 0 });
+    }
+
+    fn open(&mut self, layout: Layout, piece: PieceIndex, data: Data) {
+        let senders = vec![NOBODY; layout.block_count(piece) as usize];
+        self.open.insert(piece, Assembly { data, addresses: SmallVec::new(), senders });
+    }
+
+    pub(crate) fn get_mut(&mut self, piece: PieceIndex) -> Option<&mut Assembly> {
+        self.open.get_mut(&piece)
+    }
+
+    pub(crate) fn close(&mut self, piece: PieceIndex) -> Option<Assembly> {
+        self.open.remove(&piece)
+    }
+
+    pub(crate) fn close_all(&mut self) -> BTreeMap<PieceIndex, Assembly> {
+        std::mem::take(&mut self.open)
+    }
+}
+
+impl Assembly {
+    /// Copies bytes of a block to their place. Bytes outside are dropped: the decoder has bounded
+    /// the block, so there are none.
+    pub(crate) fn fill(&mut self, block: BlockIndex, position: u32, bytes: &[u8]) {
+        let (buf, start) = match &mut self.data {
+            Data::Filling(buf) => (buf, (block.0 * BLOCK_LEN + position) as usize),
+            Data::Through { arriving, .. } => match arriving.get_mut(&block) {
+                Some(buf) => (buf, position as usize),
+                None => return,
+            },
+            Data::Full(_) => return,
+        };
+        if let Some(place) = buf.bytes_mut().get_mut(start..start + bytes.len()) {
+            place.copy_from_slice(bytes);
+        }
+    }
+
+    /// Whether this piece is written through.
+    pub(crate) fn is_through(&self) -> bool {
+        matches!(self.data, Data::Through { .. })
+    }
+
+    /// Makes a buffer for one block of a piece that is written through.
+    pub(crate) fn begin_through(&mut self, block: BlockIndex, length: u32, pool: &Pool) {
+        if let Data::Through { arriving, .. } = &mut self.data {
+            arriving.insert(block, pool.take(length as usize));
+        }
+    }
+
+    /// The block will not come from whom it was coming: true if it had a buffer of its own.
+    pub(crate) fn abandon_through(&mut self, block: BlockIndex) -> bool {
+        match &mut self.data {
+            Data::Through { arriving, .. } => arriving.remove(&block).is_some(),
+            _ => false,
+        }
+    }
+
+    /// All bytes of a block are here, sent by `sender`. For a piece that is written through: the
+    /// block.
+    pub(crate) fn block_done(
+        &mut self,
+        block: BlockIndex,
+        sender: SocketAddr,
+    ) -> Option<SharedBuf> {
+        let known = self.addresses.iter().position(|a| *a == sender);
+        let at = known.unwrap_or_else(|| {
+            self.addresses.push(sender);
+            self.addresses.len() - 1
+        });
+        if let Some(entry) = self.senders.get_mut(block.as_usize()) {
+            *entry = u16::try_from(at).unwrap_or(NOBODY);
+        }
+        let Data::Through { arriving, digests, writes } = &mut self.data else { return None };
+        let data = arriving.remove(&block)?.freeze();
+        if let Some(digest) = digests.get_mut(block.as_usize()) {
+            *digest = Sha1::of(data.bytes());
+        }
+        *writes += 1;
+        Some(data)
+    }
+
+    /// A block of a piece that is written through is on disk; true if no other is under way.
+    pub(crate) fn block_written(&mut self) -> bool {
+        let Data::Through { writes, .. } = &mut self.data else { return false };
+        *writes = writes.saturating_sub(1);
+        *writes == 0
+    }
+
+    /// Ends filling: the whole piece, to be hashed and written.
+    pub(crate) fn freeze(&mut self) -> Option<SharedBuf> {
+        match std::mem::replace(&mut self.data, Data::Full(PageBuf::zeroed(0).freeze())) {
+            Data::Filling(buf) => {
+                let full = buf.freeze();
+                self.data = Data::Full(full.clone());
+                Some(full)
+            }
+            other => {
+                self.data = other;
+                None
+            }
+        }
+    }
+
+    /// The digest of a block that is here or was.
+    pub(crate) fn digest(&self, block: u32) -> Option<Sha1> {
+        match &self.data {
+            Data::Full(full) => {
+                let start = (block * BLOCK_LEN) as usize;
+                let end = full.len().min(start + BLOCK_LEN as usize);
+                full.bytes().get(start..end).map(Sha1::of)
+            }
+            Data::Through { digests, .. } => digests.get(block as usize).copied(),
+            Data::Filling(_) => None,
+        }
+    }
+
+    /// Who sent what, for a piece that failed.
+    pub(crate) fn evidence(&self) -> Vec<Evidence> {
+        let sent = self.senders.iter().enumerate().filter_map(|(block, at)| {
+            let sender = *self.addresses.get(usize::from(*at))?;
+            let block = block as u32;
+            Some(Evidence { block, sender, digest: self.digest(block)? })
+        });
+        sent.collect()
+    }
+
+    /// Bytes that this piece holds of the assembly budget.
+    pub(crate) fn held(&self) -> u64 {
+        match &self.data {
+            Data::Filling(buf) => buf.len() as u64,
+            Data::Full(full) => full.len() as u64,
+            Data::Through { arriving, .. } => arriving.values().map(|b| b.len() as u64).sum(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sender(n: u8) -> SocketAddr {
+        SocketAddr::from(([10, 0, 0, n], 1))
+    }
+
+    #[test]
+    fn a_piece_gathers_from_several_senders_and_remembers_who_sent_what() {
+        let layout = Layout::new(100_000, 65_536).unwrap();
+        let piece = layout.piece(1).unwrap();
+        let mut all = Assemblies::default();
+        all.open_whole(layout, piece, &Pool::new(0));
+        let assembly = all.get_mut(piece).unwrap();
+        for block in 0..3u32 {
+            let length = layout.block_range(piece, BlockIndex(block)).1 as usize;
+            let bytes = vec![block as u8 + 1; length];
+            assembly.fill(BlockIndex(block), 0, &bytes[..1000]);
+            assembly.fill(BlockIndex(block), 1000, &bytes[1000..]);
+            assert!(assembly.block_done(BlockIndex(block), sender(block as u8 % 2)).is_none());
+        }
+        let whole = assembly.freeze().unwrap();
+        assert_eq!(whole.len(), 34_464);
+        assert_eq!((whole.bytes()[0], whole.bytes()[16_384], whole.bytes()[34_463]), (1, 2, 3));
+        let senders: Vec<SocketAddr> = assembly.evidence().iter().map(|e| e.sender).collect();
+        assert_eq!(senders, [sender(0), sender(1), sender(0)]);
+        assert_eq!(assembly.evidence()[2].digest, Sha1::of(&[3; 34_464 - 32_768]));
+    }
+
+    #[test]
+    fn a_piece_that_is_written_through_keeps_only_digests() {
+        let layout = Layout::new(1 << 20, 1 << 20).unwrap();
+        let piece = layout.piece(0).unwrap();
+        let mut all = Assemblies::default();
+        all.open_through(layout, piece);
+        let assembly = all.get_mut(piece).unwrap();
+        assembly.begin_through(BlockIndex(5), BLOCK_LEN, &Pool::new(0));
+        assert_eq!(assembly.held(), u64::from(BLOCK_LEN));
+        assembly.fill(BlockIndex(5), 0, &[9; 16_384]);
+        let block = assembly.block_done(BlockIndex(5), sender(1)).unwrap();
+        assert_eq!(block.bytes(), [9; 16_384]);
+        assert_eq!(assembly.held(), 0);
+        assert_eq!(assembly.digest(5), Some(Sha1::of(&[9; 16_384])));
+        assert!(assembly.block_written(), "no other write is under way");
+    }
+}

@@ -1,0 +1,211 @@
+//! A swarm: one torrent on its shard with everybody who has it or wants it.
+//!
+//! `state` holds it, each `step_*` is one thing it does, and this file says in which order.
+
+pub(crate) mod assemblies;
+pub(crate) mod file_progress;
+pub(crate) mod readings;
+pub(crate) mod state;
+pub(crate) mod step_announce;
+pub(crate) mod step_check;
+pub(crate) mod step_download;
+pub(crate) mod step_end;
+pub(crate) mod step_peers;
+pub(crate) mod step_report;
+pub(crate) mod step_timers;
+pub(crate) mod step_upload;
+
+use crate::base::instant::Instant;
+use crate::base::slots::SlotId;
+use crate::engine::disk::DiskReply;
+use crate::engine::disk::JobId;
+use crate::engine::hasher::HashJob;
+use crate::engine::hasher::HashPurpose;
+use crate::engine::peer::PeerEvent;
+use crate::engine::pick::ask::Release;
+use crate::engine::swarm::state::Phase;
+use crate::engine::swarm::state::Swarm;
+use crate::engine::to_ring::ConnId;
+use crate::engine::to_ring::Output;
+use crate::engine::to_ring::SendBatch;
+use crate::engine::turn::Purpose;
+use crate::engine::turn::Turn;
+
+impl Swarm {
+    /// Bytes of a peer. A fault sends it away and nobody else.
+    pub(crate) fn handle_bytes(
+        &mut self,
+        now: Instant,
+        turn: &mut Turn,
+        id: SlotId,
+        mut input: &[u8],
+    ) {
+        self.mark(id);
+        while let Some(peer) = self.peers.get_mut(id) {
+            match peer.next_event(now, &mut input) {
+                Ok(Some(event)) => self.handle_event(now, turn, id, event),
+                Ok(None) => return,
+                Err(fault) => return self.drop_peer(now, turn, id, &fault.to_string()),
+            }
+        }
+    }
+
+    fn handle_event(&mut self, now: Instant, turn: &mut Turn, id: SlotId, event: PeerEvent<'_>) {
+        match event {
+            PeerEvent::BlockStart { piece, block, was_asked } => {
+                self.block_start(turn, id, (piece, block), was_asked);
+            }
+            PeerEvent::BlockBytes(bytes) => self.block_bytes(now, turn, id, bytes),
+            PeerEvent::BlockEnd => self.block_end(now, turn, id),
+            PeerEvent::Choked(asked) => self.release(id, &asked, Release::Lost),
+            PeerEvent::Rejected(piece, block) => {
+                self.picker.release(id.slot, piece, block, Release::Late);
+            }
+            PeerEvent::Has(piece) => self.handle_has(now, turn, id, piece),
+            PeerEvent::HasSet => self.handle_has_set(now, turn, id),
+            PeerEvent::InterestChanged => self.choose_unchoked(now, turn),
+            PeerEvent::Introduced => self.drop_if_useless(now, turn, id),
+            // What became possible is done when the turn is flushed.
+            PeerEvent::Unchoked
+            | PeerEvent::Requested
+            | PeerEvent::AllowedFast
+            | PeerEvent::Nothing => {}
+        }
+    }
+
+    /// A disk job ended.
+    pub(crate) fn handle_disk(
+        &mut self,
+        now: Instant,
+        turn: &mut Turn,
+        (job, purpose): (JobId, Purpose),
+        reply: DiskReply,
+    ) {
+        self.jobs = self.jobs.saturating_sub(1);
+        if let Purpose::Check { length, .. } = purpose {
+            turn.free_checks(length);
+        }
+        if matches!(self.phase, Phase::Leaving | Phase::Broken | Phase::Paused) {
+            self.handle_late_disk(turn, purpose, &reply);
+        } else if self.phase == Phase::Opening && purpose != Purpose::Open {
+            // A job of the life before a restart.
+            self.handle_late_disk(turn, purpose, &reply);
+            self.restart_if_waiting(turn);
+        } else {
+            match reply {
+                DiskReply::Failed(error) => {
+                    let is_short =
+                        matches!(purpose, Purpose::Check { .. }) && error.errno.is_none();
+                    match purpose {
+                        Purpose::Check { piece, .. } if is_short => {
+                            self.handle_check_short(now, turn, piece);
+                        }
+                        _ => self.storage_failed(now, turn, error),
+                    }
+                    Swarm::settle_budget(turn, purpose);
+                }
+                reply => self.handle_disk_done(now, turn, (job, purpose), reply),
+            }
+        }
+    }
+
+    fn handle_disk_done(
+        &mut self,
+        now: Instant,
+        turn: &mut Turn,
+        (job, purpose): (JobId, Purpose),
+        reply: DiskReply,
+    ) {
+        match (purpose, reply) {
+            (Purpose::Upload { peer, .. }, DiskReply::Read(data)) => {
+                self.handle_upload_read(peer, job, data);
+            }
+            (Purpose::Piece { piece }, _) => {
+                if self.writing.contains(&piece) {
+                    self.piece_stored(now, turn, piece);
+                }
+            }
+            (Purpose::Block { piece, length, .. }, _) => {
+                turn.free_assembly(u64::from(length));
+                self.handle_block_written(turn, piece);
+            }
+            (Purpose::Check { piece, .. }, DiskReply::Read(data)) => {
+                self.handle_check_read(turn, piece, data);
+            }
+            (Purpose::Open, DiskReply::Opened(seen)) => self.handle_opened(now, turn, seen),
+            (Purpose::Create, _) => self.handle_created(now, turn),
+            (Purpose::Finish { file }, _) => self.handle_named(now, turn, file),
+            (Purpose::Sync, _) => self.handle_durable(now, turn),
+            (Purpose::Close, _) => self.handle_store_closed(turn),
+            (purpose, reply) => {
+                let message = format!("the store answered {purpose:?} with {reply:?}");
+                self.fail(now, turn, message);
+            }
+        }
+    }
+
+    /// A job that nobody waits for any more.
+    fn handle_late_disk(&mut self, turn: &mut Turn, purpose: Purpose, reply: &DiskReply) {
+        Swarm::settle_budget(turn, purpose);
+        match (purpose, reply) {
+            (Purpose::Close, _) => self.handle_store_closed(turn),
+            (Purpose::Finish { file }, DiskReply::Done) => self.files.named(file),
+            _ => {}
+        }
+        if matches!(purpose, Purpose::Finish { .. }) {
+            self.naming = self.naming.saturating_sub(1);
+        }
+    }
+
+    /// Blocks that are written through are on the budget until their write ends, however it ends.
+    fn settle_budget(turn: &mut Turn, purpose: Purpose) {
+        if let Purpose::Block { length, .. } = purpose {
+            turn.free_assembly(u64::from(length));
+        }
+    }
+
+    /// A hash job ended.
+    pub(crate) fn handle_hashed(&mut self, now: Instant, turn: &mut Turn, job: HashJob) {
+        match job.purpose {
+            HashPurpose::Received => self.handle_received_hashed(now, turn, job),
+            HashPurpose::OnDisk => self.handle_disk_hashed(now, turn, job.piece, job.stream),
+        }
+    }
+
+    /// Does once per turn what became due in it, however often it became due (C1).
+    pub(crate) fn flush(&mut self, now: Instant, turn: &mut Turn) {
+        if self.picker.take_new_work() {
+            self.mark_all();
+        }
+        if self.check.is_some() {
+            self.go_on_checking(now, turn);
+        }
+        while let Some(id) = self.due.pop() {
+            let Some(peer) = self.peers.get_mut(id) else { continue };
+            peer.is_due = false;
+            self.refill(now, turn, id);
+            self.read_for(turn, id);
+            self.send(now, turn, id);
+        }
+        self.go_on_leaving(turn);
+    }
+
+    fn send(&mut self, now: Instant, turn: &mut Turn, id: SlotId) {
+        let Some(peer) = self.peers.get(id) else { return };
+        if peer.is_backlogged() {
+            return self.drop_peer(now, turn, id, "does not read what we send");
+        }
+        if peer.has_output() {
+            let conn: ConnId = peer.conn;
+            turn.outputs.push_back(Output::Send { conn });
+        }
+    }
+
+    /// Moves what a peer should be sent into `batch`.
+    pub(crate) fn poll_send(&mut self, id: SlotId, batch: &mut SendBatch) {
+        if let Some(peer) = self.peers.get_mut(id) {
+            peer.poll_send(batch);
+            self.mark(id);
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! A swarm's state: one torrent on its shard, its peers and what is under way.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::base::bitfield::Bitfield;
+use crate::base::digest::Sha1;
+use crate::base::ids::PieceIndex;
+use crate::base::ids::TorrentId;
+use crate::base::instant::Instant;
+use crate::base::published::Published;
+use crate::base::rate::Rate;
+use crate::base::slots::SlotId;
+use crate::base::slots::Slots;
+use crate::base::status::TorrentState;
+use crate::base::status::TorrentStats;
+use crate::content::layout::Layout;
+use crate::content::torrent::Torrent;
+use crate::engine::add::Addition;
+use crate::engine::add::Allocation;
+use crate::engine::add::PieceOrder;
+use crate::engine::alert::AlertKind;
+use crate::engine::announce::Announcer;
+use crate::engine::blame::Blame;
+use crate::engine::candidates::Candidates;
+use crate::engine::choke::Choker;
+use crate::engine::command::Ticket;
+use crate::engine::disk::DiskOp;
+use crate::engine::disk::JobId;
+use crate::engine::peer::Peer;
+use crate::engine::pick::Picker;
+use crate::engine::swarm::assemblies::Assemblies;
+use crate::engine::swarm::file_progress::FileProgress;
+use crate::engine::swarm::readings::Check;
+use crate::engine::swarm::readings::Readings;
+use crate::engine::turn::Purpose;
+use crate::engine::turn::Turn;
+
+/// What the swarm is doing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Phase {
+    /// Nothing is known of the files yet.
+    Opening,
+    /// Hashing what is there.
+    Checking,
+    /// Making the files that are missing.
+    Creating,
+    /// Fetching or serving.
+    Active,
+    /// Stopped by command.
+    Paused,
+    /// Stopped by an error.
+    Broken,
+    /// Ending: jobs and trackers are waited for, then the store is closed.
+    Leaving,
+    /// Nothing is left.
+    Left,
+}
+
+/// Tells who asked for the swarm's end once it is there.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Leave {
+    Removed(Ticket),
+    Shutdown,
+}
+
+/// One torrent on its shard.
+#[derive(Debug)]
+pub(crate) struct Swarm {
+    pub(crate) slot: SlotId,
+    pub(crate) id: TorrentId,
+    pub(crate) info_hash: Sha1,
+    pub(crate) torrent: Arc<Torrent>,
+    pub(crate) layout: Layout,
+    pub(crate) peer_id: [u8; 20],
+    pub(crate) phase: Phase,
+    pub(crate) error: Option<String>,
+    pub(crate) leave: Option<Leave>,
+    pub(crate) have: Bitfield,
+    pub(crate) picker: Picker,
+    pub(crate) assemblies: Assemblies,
+    pub(crate) readings: Readings,
+    pub(crate) check: Option<Check>,
+    /// Pieces that passed and are being written.
+    pub(crate) writing: BTreeSet<PieceIndex>,
+    pub(crate) files: FileProgress,
+    pub(crate) blame: Blame,
+    pub(crate) candidates: Candidates,
+    pub(crate) choker: Choker<u32>,
+    pub(crate) announcer: Announcer,
+    pub(crate) has_announced_stop: bool,
+    pub(crate) peers: Slots<Peer>,
+    /// Peers with something due this turn.
+    pub(crate) due: Vec<SlotId>,
+    /// Outgoing connections that are not peers yet.
+    pub(crate) dialling: u32,
+    /// A budget said no: ask again when something came back.
+    pub(crate) is_starved: bool,
+    pub(crate) jobs: u32,
+    /// Files that are being given their final name.
+    pub(crate) naming: u32,
+    pub(crate) is_finished: bool,
+    pub(crate) received: Rate,
+    pub(crate) sent: Rate,
+    pub(crate) wasted: u64,
+    pub(crate) next_tick: Instant,
+    /// When figures are published next; `None` while nothing changed.
+    pub(crate) publish_at: Option<Instant>,
+    pub(crate) published_at: Instant,
+    pub(crate) stats: Arc<Published<TorrentStats>>,
+    /// On the engine's list of swarms with something due this turn.
+    pub(crate) is_due: bool,
+    /// The engine's timer for this swarm.
+    pub(crate) timer: Option<Instant>,
+    directory: PathBuf,
+    allocation: Allocation,
+}
+
+/// Figures are published at most this often (D15).
+pub(crate) const PUBLISH_INTERVAL: Duration = Duration::from_millis(200);
+
+impl Swarm {
+    pub(crate) fn new(slot: SlotId, addition: Addition, now: Instant, turn: &mut Turn) -> Swarm {
+        let layout = addition.torrent.layout();
+        let mut candidates = Candidates::default();
+        addition.peers.iter().for_each(|address| candidates.add(now, *address));
+        let mut picker = Picker::new(layout);
+        picker.set_sequential(addition.order == PieceOrder::Sequential);
+        Swarm {
+            slot,
+            id: addition.id,
+            info_hash: addition.torrent.info_hash(),
+            layout,
+            peer_id: peer_id(turn),
+            phase: if addition.is_paused { Phase::Paused } else { Phase::Opening },
+            error: None,
+            leave: None,
+            have: Bitfield::zeros(layout.piece_count()),
+            picker,
+            assemblies: Assemblies::default(),
+            readings: Readings::default(),
+            check: None,
+            writing: BTreeSet::new(),
+            files: FileProgress::default(),
+            blame: Blame::default(),
+            candidates,
+            choker: Choker::new(now),
+            announcer: Announcer::new(addition.torrent.trackers(), &mut turn.rng),
+            has_announced_stop: false,
+            peers: Slots::default(),
+            due: Vec::new(),
+            dialling: 0,
+            is_starved: false,
+            jobs: 0,
+            naming: 0,
+            is_finished: false,
+            received: Rate::default(),
+            sent: Rate::default(),
+            wasted: 0,
+            next_tick: now,
+            publish_at: Some(now),
+            published_at: now,
+            stats: addition.stats,
+            is_due: false,
+            timer: None,
+            torrent: addition.torrent,
+            directory: addition.directory,
+            allocation: addition.allocation,
+        }
+    }
+
+    /// Raises an alert about this torrent.
+    pub(crate) fn alert(&self, turn: &mut Turn, kind: AlertKind) {
+        turn.alert(Some((self.id, self.info_hash)), kind);
+    }
+
+    /// Asks the disk, and counts the job.
+    pub(crate) fn disk(&mut self, turn: &mut Turn, purpose: Purpose, op: DiskOp) -> JobId {
+        self.jobs += 1;
+        turn.disk(self.slot, self.id, purpose, op)
+    }
+
+    /// The job that looks at the torrent's files.
+    pub(crate) fn open(&mut self, turn: &mut Turn) {
+        self.phase = Phase::Opening;
+        let op = DiskOp::Open {
+            torrent: Arc::clone(&self.torrent),
+            directory: self.directory.clone(),
+            allocation: self.allocation,
+        };
+        self.disk(turn, Purpose::Open, op);
+    }
+
+    /// Has something due this turn for this peer.
+    pub(crate) fn mark(&mut self, peer: SlotId) {
+        if let Some(state) = self.peers.get_mut(peer)
+            && !state.is_due
+        {
+            state.is_due = true;
+            self.due.push(peer);
+        }
+    }
+
+    pub(crate) fn mark_all(&mut self) {
+        let ids: Vec<SlotId> = self.peers.iter().map(|(id, _)| id).collect();
+        ids.into_iter().for_each(|id| self.mark(id));
+    }
+
+    pub(crate) fn is_complete(&self) -> bool {
+        self.have.is_full()
+    }
+
+    pub(crate) fn is_active(&self) -> bool {
+        self.phase == Phase::Active
+    }
+
+    /// Figures changed: they are published soon.
+    pub(crate) fn changed(&mut self) {
+        if self.publish_at.is_none() {
+            self.publish_at = Some(self.published_at + PUBLISH_INTERVAL);
+        }
+    }
+
+    pub(crate) fn state(&self) -> TorrentState {
+        match self.phase {
+            Phase::Opening | Phase::Creating => TorrentState::Opening,
+            Phase::Checking => TorrentState::Checking,
+            Phase::Active if self.is_complete() => TorrentState::Seeding,
+            Phase::Active => TorrentState::Downloading,
+            Phase::Broken => TorrentState::Error,
+            Phase::Paused | Phase::Leaving | Phase::Left => TorrentState::Paused,
+        }
+    }
+
+    /// The peer at this address, if one is connected.
+    pub(crate) fn peer_at(&self, address: SocketAddr) -> Option<SlotId> {
+        self.peers.iter().find(|(_, peer)| peer.address == address).map(|(id, _)| id)
+    }
+}
+
+/// A peer id of our own for each torrent: the prefix and twelve random letters and digits, so that
+/// it survives every URL encoder.
+fn peer_id(turn: &mut Turn) -> [u8; 20] {
+    const LETTERS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
+    let mut id = [0; 20];
+    id[..8].copy_from_slice(&turn.settings.peer_id_prefix);
+    for letter in &mut id[8..] {
+        *letter = LETTERS[turn.rng.below(36) as usize];
+    }
+    id
+}

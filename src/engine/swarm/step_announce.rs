@@ -1,0 +1,91 @@
+//! Announcing: what the torrent tells its trackers, and what they tell it.
+
+use crate::base::instant::Instant;
+use crate::engine::alert::AlertKind;
+use crate::engine::announce::ask::Facts;
+use crate::engine::announce::event::AnnounceEvent;
+use crate::engine::announce::event::UdpAsk;
+use crate::engine::swarm::state::Swarm;
+use crate::engine::to_ring::HttpAnswer;
+use crate::engine::to_ring::Output;
+use crate::engine::to_ring::QueryError;
+use crate::engine::turn::Asker;
+use crate::engine::turn::Turn;
+
+/// A question for the shard's UDP trackers.
+#[derive(Debug)]
+pub(crate) struct UdpQuestion {
+    pub(crate) token: u32,
+    pub(crate) ask: UdpAsk,
+}
+
+impl Swarm {
+    /// What trackers are told.
+    pub(crate) fn facts(&self, turn: &Turn) -> Facts {
+        let has_enough = self.peers.len() as u32 >= turn.settings.connections_per_torrent_max;
+        Facts {
+            info_hash: self.info_hash,
+            peer_id: self.peer_id,
+            port: turn.settings.announce_port,
+            ip: turn.settings.announce_ip,
+            uploaded: self.sent.total(),
+            downloaded: self.received.total(),
+            left: self.layout.total() - self.have_bytes(),
+            numwant: if has_enough { 0 } else { turn.settings.numwant },
+        }
+    }
+
+    /// Bytes of the pieces that we have.
+    pub(crate) fn have_bytes(&self) -> u64 {
+        let count = self.have.count_ones();
+        let whole = u64::from(count) * u64::from(self.layout.piece_len_max());
+        // The last piece may be shorter than the others.
+        let last = self.layout.piece_count().saturating_sub(1);
+        match self.layout.piece(last) {
+            Ok(piece) if self.have.get(last) => {
+                whole - u64::from(self.layout.piece_len_max() - self.layout.piece_len(piece))
+            }
+            _ => whole,
+        }
+    }
+
+    pub(crate) fn handle_http(
+        &mut self,
+        now: Instant,
+        turn: &mut Turn,
+        token: u32,
+        answer: Result<HttpAnswer, QueryError>,
+    ) {
+        let facts = self.facts(turn);
+        self.announcer.handle_http(now, token, answer, &facts, &mut turn.rng);
+    }
+
+    /// Drains the announcer; returns a question for the shard's UDP trackers, if there is one.
+    pub(crate) fn next_udp(&mut self, now: Instant, turn: &mut Turn) -> Option<UdpQuestion> {
+        while let Some(event) = self.announcer.poll_event() {
+            match event {
+                AnnounceEvent::Http { token, url } => {
+                    let query = turn.query(Asker::Announcer { swarm: self.slot, token });
+                    turn.outputs.push_back(Output::Http { query, url });
+                }
+                AnnounceEvent::Udp { token, ask } => return Some(UdpQuestion { token, ask }),
+                AnnounceEvent::Peers(peers) => {
+                    peers.into_iter().for_each(|address| self.candidates.add(now, address));
+                    self.next_tick = now;
+                }
+                AnnounceEvent::ExternalIp(_) => {}
+                AnnounceEvent::Announced { url, peer_count } => {
+                    self.alert(turn, AlertKind::TrackerAnnounced { url, peer_count });
+                }
+                AnnounceEvent::Warning { url, message } => {
+                    self.alert(turn, AlertKind::TrackerWarning { url, message });
+                }
+                AnnounceEvent::Error { url, message } => {
+                    self.alert(turn, AlertKind::TrackerError { url, message });
+                }
+                AnnounceEvent::Stopped => self.has_announced_stop = true,
+            }
+        }
+        None
+    }
+}

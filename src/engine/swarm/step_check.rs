@@ -1,0 +1,148 @@
+//! Opening, checking and creating: from a name to a swarm that knows what it has.
+
+use crate::base::buffer::SharedBuf;
+use crate::base::digest::Sha1;
+use crate::base::digest::Sha1Stream;
+use crate::base::ids::PieceIndex;
+use crate::base::instant::Instant;
+use crate::engine::alert::AlertKind;
+use crate::engine::disk::DiskOp;
+use crate::engine::disk::FileSeen;
+use crate::engine::hasher::HashJob;
+use crate::engine::hasher::HashPurpose;
+use crate::engine::swarm::file_progress::FileProgress;
+use crate::engine::swarm::readings::Check;
+use crate::engine::swarm::readings::READING_MAX;
+use crate::engine::swarm::state::Phase;
+use crate::engine::swarm::state::Swarm;
+use crate::engine::turn::Purpose;
+use crate::engine::turn::Turn;
+
+impl Swarm {
+    /// The files were looked at: hash every piece that may be there.
+    pub(crate) fn handle_opened(&mut self, now: Instant, turn: &mut Turn, seen: Vec<FileSeen>) {
+        self.files = FileProgress::new(seen);
+        self.check = Some(Check::new(self.files.plausible(&self.torrent)));
+        self.phase = Phase::Checking;
+        self.go_on_checking(now, turn);
+    }
+
+    /// Starts reads for the check while there is room, and ends it when nothing is left.
+    pub(crate) fn go_on_checking(&mut self, now: Instant, turn: &mut Turn) {
+        while self.readings.len() < READING_MAX {
+            let Some(check) = &mut self.check else { return };
+            if turn.checks.left() == 0 {
+                self.is_starved = true;
+                break;
+            }
+            let Some(piece) = check.next_piece(self.layout) else { break };
+            self.readings.open(piece);
+            self.read_on(turn, piece);
+        }
+        let is_read = self.check.as_ref().is_some_and(Check::is_read);
+        if is_read && self.readings.len() == 0 {
+            self.end_check(now, turn);
+        }
+    }
+
+    /// Reads the next part of a piece that is hashed from the disk. Reads on the last bytes of the
+    /// budget may exceed it by one: a part is 1 MiB, and a check that waits for exact room could
+    /// wait for ever.
+    pub(crate) fn read_on(&mut self, turn: &mut Turn, piece: PieceIndex) {
+        let Some((offset, length)) = self.readings.next_read(self.layout, piece) else { return };
+        let taken = if turn.checks.take(u64::from(length)) { length } else { 0 };
+        let purpose = Purpose::Check { piece, length: taken };
+        self.disk(turn, purpose, DiskOp::Read { offset, length });
+    }
+
+    /// Part of a piece came from the disk: hash it.
+    pub(crate) fn handle_check_read(
+        &mut self,
+        turn: &mut Turn,
+        piece: PieceIndex,
+        data: SharedBuf,
+    ) {
+        let length = data.len() as u32;
+        if let Some(stream) = self.readings.take_stream(piece, length) {
+            let (swarm, purpose) = (self.slot, HashPurpose::OnDisk);
+            turn.hasher.push(HashJob { swarm, piece, purpose, stream, data });
+        }
+    }
+
+    /// A part is hashed: read the next, or judge the piece.
+    pub(crate) fn handle_disk_hashed(
+        &mut self,
+        now: Instant,
+        turn: &mut Turn,
+        piece: PieceIndex,
+        stream: Sha1Stream,
+    ) {
+        if self.readings.next_read(self.layout, piece).is_some() {
+            self.readings.put_stream(piece, stream);
+            self.read_on(turn, piece);
+            return;
+        }
+        if self.readings.close(piece) {
+            self.judge(now, turn, piece, stream.finish());
+        }
+    }
+
+    /// A part could not be read because the file ends before it: the piece is not there.
+    pub(crate) fn handle_check_short(&mut self, now: Instant, turn: &mut Turn, piece: PieceIndex) {
+        self.readings.close(piece);
+        match self.check {
+            Some(_) => self.go_on_checking(now, turn),
+            None => self.piece_failed(now, turn, piece),
+        }
+    }
+
+    fn judge(&mut self, now: Instant, turn: &mut Turn, piece: PieceIndex, digest: Sha1) {
+        let is_good = digest == self.torrent.piece_hash(piece);
+        self.changed();
+        match &mut self.check {
+            Some(check) => {
+                if is_good {
+                    check.have.set(piece.as_u32());
+                }
+                self.go_on_checking(now, turn);
+            }
+            None if is_good => self.piece_stored(now, turn, piece),
+            None => self.piece_failed(now, turn, piece),
+        }
+    }
+
+    fn end_check(&mut self, now: Instant, turn: &mut Turn) {
+        let Some(check) = self.check.take() else { return };
+        self.have = check.have;
+        self.picker.set_have(&self.have);
+        self.files.set_have(&self.torrent, &self.have);
+        let piece_count = self.layout.piece_count();
+        let have_count = self.have.count_ones();
+        self.alert(turn, AlertKind::Checked { have_count, piece_count });
+        self.changed();
+        if self.files.wants_create(&self.torrent) {
+            self.phase = Phase::Creating;
+            self.disk(turn, Purpose::Create, DiskOp::Create);
+        } else {
+            self.activate(now, turn);
+        }
+    }
+
+    /// The files are there: fetch and serve from here on.
+    pub(crate) fn handle_created(&mut self, now: Instant, turn: &mut Turn) {
+        self.files.created(&self.torrent);
+        self.activate(now, turn);
+    }
+
+    fn activate(&mut self, now: Instant, turn: &mut Turn) {
+        self.phase = Phase::Active;
+        self.next_tick = now;
+        self.candidates.retry_all(now);
+        self.changed();
+        for file in self.files.unnamed() {
+            self.name_file(turn, file);
+        }
+        self.end_if_complete(now, turn);
+        self.announcer.start(now);
+    }
+}

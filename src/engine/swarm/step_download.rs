@@ -1,0 +1,278 @@
+//! Downloading: from a free block to a piece that is hashed, written and announced.
+
+use crate::base::buffer::SharedBuf;
+use crate::base::digest::Sha1Stream;
+use crate::base::ids::BlockIndex;
+use crate::base::ids::FileIndex;
+use crate::base::ids::PieceIndex;
+use crate::base::instant::Instant;
+use crate::base::slots::SlotId;
+use crate::engine::alert::AlertKind;
+use crate::engine::disk::DiskOp;
+use crate::engine::hasher::HashJob;
+use crate::engine::hasher::HashPurpose;
+use crate::engine::peer::Receiving;
+use crate::engine::pick::ask::Accept;
+use crate::engine::pick::ask::Ask;
+use crate::engine::pick::ask::Has;
+use crate::engine::pick::ask::Picks;
+use crate::engine::pick::ask::Release;
+use crate::engine::pick::ask::Share;
+use crate::engine::swarm::state::Phase;
+use crate::engine::swarm::state::Swarm;
+use crate::engine::turn::Purpose;
+use crate::engine::turn::Turn;
+
+/// A piece above this part of the assembly budget is written through, block by block.
+const FAIR_SHARE: u64 = 4;
+
+impl Swarm {
+    /// Asks the peer for blocks, as far as its window and the budget go.
+    pub(crate) fn refill(&mut self, now: Instant, turn: &mut Turn, id: SlotId) {
+        let Some(peer) = self.peers.get_mut(id) else { return };
+        let may_ask = !peer.chokes_us() || !peer.allowed_fast.is_empty();
+        if self.phase != Phase::Active || peer.wanted_count == 0 || !may_ask {
+            return;
+        }
+        if !peer.pipeline.wants_refill() {
+            return;
+        }
+        let is_suspect = self.blame.is_suspect(peer.address);
+        let ask = Ask {
+            peer: id.slot,
+            has: peer.pieces.field().map_or(Has::All, Has::Some),
+            want: peer.pipeline.room(),
+            share: if is_suspect { Share::Whole } else { Share::Shared },
+            only: peer.chokes_us().then_some(&peer.allowed_fast[..]),
+        };
+        let (layout, assemblies) = (self.layout, &mut self.assemblies);
+        let (budget, pool) = (&mut turn.assembly, &turn.pool);
+        let mut is_refused = false;
+        let mut may_start = |piece: PieceIndex| {
+            let length = u64::from(layout.piece_len(piece));
+            if length > budget.max() / FAIR_SHARE {
+                assemblies.open_through(layout, piece);
+                return true;
+            }
+            is_refused = !budget.take(length);
+            if !is_refused {
+                assemblies.open_whole(layout, piece, pool);
+            }
+            !is_refused
+        };
+        let mut picks = Picks::new();
+        self.picker.pick(&ask, &mut may_start, &mut turn.rng, &mut picks);
+        self.is_starved |= is_refused;
+        picks.into_iter().for_each(|(piece, block)| peer.request(now, piece, block));
+    }
+
+    /// A block's header came.
+    pub(crate) fn block_start(
+        &mut self,
+        turn: &mut Turn,
+        id: SlotId,
+        (piece, block): (PieceIndex, BlockIndex),
+        was_asked: bool,
+    ) {
+        let Some(peer) = self.peers.get_mut(id) else { return };
+        let mut is_taken =
+            was_asked && self.picker.block_started(id.slot, piece, block) == Accept::Take;
+        if is_taken && let Some(assembly) = self.assemblies.get_mut(piece) {
+            let length = self.layout.block_range(piece, block).1;
+            if assembly.is_through() {
+                is_taken = turn.assembly.take(u64::from(length));
+                if is_taken {
+                    assembly.begin_through(block, length, &turn.pool);
+                } else {
+                    self.is_starved = true;
+                    self.picker.release(id.slot, piece, block, Release::Lost);
+                }
+            }
+        }
+        peer.receiving = Some(Receiving { piece, block, position: 0, is_taken });
+    }
+
+    /// Some of its bytes came.
+    pub(crate) fn block_bytes(&mut self, now: Instant, turn: &mut Turn, id: SlotId, bytes: &[u8]) {
+        turn.downloaded += bytes.len() as u64;
+        self.received.add(now, bytes.len() as u64);
+        let Some(peer) = self.peers.get_mut(id) else { return };
+        let Some(receiving) = &mut peer.receiving else { return };
+        if !receiving.is_taken {
+            self.wasted += bytes.len() as u64;
+        } else if let Some(assembly) = self.assemblies.get_mut(receiving.piece) {
+            assembly.fill(receiving.block, receiving.position, bytes);
+        }
+        receiving.position += bytes.len() as u32;
+    }
+
+    /// All of its bytes came.
+    pub(crate) fn block_end(&mut self, now: Instant, turn: &mut Turn, id: SlotId) {
+        let Some(peer) = self.peers.get_mut(id) else { return };
+        let Some(receiving) = peer.receiving.take() else { return };
+        let rate = peer.received.per_second(now);
+        peer.pipeline.block_done(now, rate);
+        let address = peer.address;
+        self.mark(id);
+        self.changed();
+        if !receiving.is_taken {
+            return;
+        }
+        let Receiving { piece, block, .. } = receiving;
+        let Some(assembly) = self.assemblies.get_mut(piece) else { return };
+        let through = assembly.block_done(block, address);
+        let received = self.picker.block_received(id.slot, piece, block);
+        for other in received.cancel {
+            self.cancel(other, piece, block);
+        }
+        match through {
+            Some(data) => self.write_block(turn, piece, block, data),
+            None if received.piece_is_complete => self.hash_received(turn, piece),
+            None => {}
+        }
+    }
+
+    /// Somebody else delivered the block.
+    fn cancel(&mut self, key: u32, piece: PieceIndex, block: BlockIndex) {
+        let Some(id) = self.peers.id_at(key) else { return };
+        if let Some(peer) = self.peers.get_mut(id) {
+            peer.cancel(piece, block);
+        }
+        self.mark(id);
+    }
+
+    fn write_block(
+        &mut self,
+        turn: &mut Turn,
+        piece: PieceIndex,
+        block: BlockIndex,
+        data: SharedBuf,
+    ) {
+        let begin = self.layout.block_range(piece, block).0;
+        let offset = self.layout.offset(piece) + u64::from(begin);
+        let length = data.len() as u32;
+        let purpose = Purpose::Block { piece, block, length };
+        self.disk(turn, purpose, DiskOp::Write { offset, data });
+    }
+
+    /// A block of a piece that is written through is on disk; after the last one, hash what is
+    /// there.
+    pub(crate) fn handle_block_written(&mut self, turn: &mut Turn, piece: PieceIndex) {
+        let Some(assembly) = self.assemblies.get_mut(piece) else { return };
+        let is_last = assembly.block_written();
+        let block_count = self.layout.block_count(piece) as usize;
+        if is_last && assembly.evidence().len() == block_count {
+            self.readings.open(piece);
+            self.read_on(turn, piece);
+        }
+    }
+
+    fn hash_received(&mut self, turn: &mut Turn, piece: PieceIndex) {
+        let assembly = self.assemblies.get_mut(piece);
+        if let Some(data) = assembly.and_then(|assembly| assembly.freeze()) {
+            let stream = Sha1Stream::default();
+            let (swarm, purpose) = (self.slot, HashPurpose::Received);
+            turn.hasher.push(HashJob { swarm, piece, purpose, stream, data });
+        }
+    }
+
+    /// A received piece is hashed: write it, or find out who spoilt it.
+    pub(crate) fn handle_received_hashed(&mut self, now: Instant, turn: &mut Turn, job: HashJob) {
+        let HashJob { piece, stream, data, .. } = job;
+        if stream.finish() != self.torrent.piece_hash(piece) {
+            return self.piece_failed(now, turn, piece);
+        }
+        self.acquit(now, turn, piece);
+        self.writing.insert(piece);
+        let offset = self.layout.offset(piece);
+        self.disk(turn, Purpose::Piece { piece }, DiskOp::Write { offset, data });
+    }
+
+    /// The piece passed: whoever sent other bytes for it before is guilty.
+    fn acquit(&mut self, now: Instant, turn: &mut Turn, piece: PieceIndex) {
+        if !self.blame.is_open(piece) {
+            return;
+        }
+        let Some(assembly) = self.assemblies.get_mut(piece) else { return };
+        for guilty in self.blame.piece_passed(piece, |block| assembly.digest(block)) {
+            self.ban(now, turn, guilty, "sent a block that differs from the good one");
+        }
+    }
+
+    pub(crate) fn piece_failed(&mut self, now: Instant, turn: &mut Turn, piece: PieceIndex) {
+        self.wasted += u64::from(self.layout.piece_len(piece));
+        self.alert(turn, AlertKind::PieceFailed { piece: piece.as_u32() });
+        if let Some(assembly) = self.assemblies.close(piece) {
+            turn.free_assembly(assembly.held());
+            if let Some(guilty) = self.blame.piece_failed(piece, assembly.evidence()) {
+                self.ban(now, turn, guilty, "sent all of a piece that failed its hash");
+            }
+        }
+        self.picker.piece_failed(piece);
+    }
+
+    /// A verified piece is on disk: only now is it ours to announce.
+    pub(crate) fn piece_stored(&mut self, now: Instant, turn: &mut Turn, piece: PieceIndex) {
+        self.acquit(now, turn, piece);
+        self.writing.remove(&piece);
+        if let Some(assembly) = self.assemblies.close(piece) {
+            turn.free_assembly(assembly.held());
+        }
+        self.picker.piece_passed(piece);
+        self.have.set(piece.as_u32());
+        self.alert(turn, AlertKind::PieceVerified { piece: piece.as_u32() });
+        let ids: Vec<SlotId> = self.peers.iter().map(|(id, _)| id).collect();
+        for id in ids {
+            let Some(peer) = self.peers.get_mut(id) else { continue };
+            peer.tell_have(piece);
+            if peer.pieces.has(piece) {
+                peer.wanted_count = peer.wanted_count.saturating_sub(1);
+                peer.set_interest(peer.wanted_count > 0);
+            }
+            self.mark(id);
+        }
+        for file in self.files.piece_done(&self.torrent, piece) {
+            if self.files.is_part(file) {
+                self.name_file(turn, file);
+            }
+        }
+        self.changed();
+        self.end_if_complete(now, turn);
+    }
+
+    pub(crate) fn name_file(&mut self, turn: &mut Turn, file: FileIndex) {
+        self.naming += 1;
+        self.disk(turn, Purpose::Finish { file }, DiskOp::Finish { file });
+    }
+
+    /// A file has its final name.
+    pub(crate) fn handle_named(&mut self, now: Instant, turn: &mut Turn, file: FileIndex) {
+        self.naming = self.naming.saturating_sub(1);
+        self.files.named(file);
+        self.alert(turn, AlertKind::FileCompleted { file: file.0 });
+        self.end_if_complete(now, turn);
+    }
+
+    /// All pieces stored and all files named: make it durable, then tell.
+    pub(crate) fn end_if_complete(&mut self, now: Instant, turn: &mut Turn) {
+        if self.is_finished || !self.is_complete() || self.naming > 0 {
+            return;
+        }
+        self.is_finished = true;
+        if turn.downloaded > 0 && self.received.total() > 0 {
+            self.disk(turn, Purpose::Sync, DiskOp::Sync);
+        } else {
+            self.handle_durable(now, turn);
+        }
+    }
+
+    /// Complete and durable.
+    pub(crate) fn handle_durable(&mut self, now: Instant, turn: &mut Turn) {
+        self.alert(turn, AlertKind::Finished);
+        self.changed();
+        if self.received.total() > 0 {
+            self.announcer.completed();
+        }
+        self.drop_seeds(now, turn);
+    }
+}

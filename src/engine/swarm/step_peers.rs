@@ -1,0 +1,230 @@
+//! Peers joining and leaving a swarm, and what they say they have.
+
+use std::net::IpAddr;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::base::ids::BlockIndex;
+use crate::base::ids::PieceIndex;
+use crate::base::instant::Instant;
+use crate::base::limits::REQUEST_QUEUE_MAX;
+use crate::base::slots::SlotId;
+use crate::codec::extension::ExtensionHandshake;
+use crate::codec::handshake::Handshake;
+use crate::engine::alert::AlertKind;
+use crate::engine::peer::Peer;
+use crate::engine::peer::pieces::Pieces;
+use crate::engine::peer::pipeline::Asked;
+use crate::engine::pick::ask::Has;
+use crate::engine::pick::ask::Release;
+use crate::engine::swarm::state::Swarm;
+use crate::engine::to_ring::ConnId;
+use crate::engine::turn::Turn;
+
+/// Pause before a peer that left is dialled again.
+pub(crate) const REDIAL: Duration = Duration::from_secs(30);
+/// Pause before a seed is dialled again by a seed: neither has anything for the other.
+const REDIAL_SEED: Duration = Duration::from_secs(3600);
+
+/// Why a handshake does not make a peer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub(crate) enum Refusal {
+    #[error("the torrent is not active")]
+    NotActive,
+    #[error("it is banned")]
+    Banned,
+    #[error("the torrent has all the connections that it may have")]
+    Full,
+    #[error("it is ourselves")]
+    Ourselves,
+    #[error("it is connected already")]
+    AlreadyThere,
+}
+
+impl Swarm {
+    /// Whether the handshake makes a peer.
+    pub(crate) fn admit(
+        &self,
+        now: Instant,
+        turn: &Turn,
+        address: SocketAddr,
+        theirs: &Handshake,
+    ) -> Result<(), Refusal> {
+        let same = |(_, peer): (SlotId, &Peer)| {
+            peer.peer_id == theirs.peer_id && peer.address.ip() == address.ip()
+        };
+        match () {
+            () if !self.is_active() => Err(Refusal::NotActive),
+            () if theirs.peer_id == self.peer_id => Err(Refusal::Ourselves),
+            () if self.candidates.is_banned(now, address) => Err(Refusal::Banned),
+            () if self.peers.len() >= turn.settings.connections_per_torrent_max as usize => {
+                Err(Refusal::Full)
+            }
+            () if self.peers.iter().any(same) => Err(Refusal::AlreadyThere),
+            () => Ok(()),
+        }
+    }
+
+    /// The handshake is over both ways: the connection becomes a peer.
+    pub(crate) fn add_peer(
+        &mut self,
+        now: Instant,
+        turn: &mut Turn,
+        conn: ConnId,
+        (address, is_inbound): (SocketAddr, bool),
+        theirs: &Handshake,
+    ) {
+        let mut peer = Peer::new(conn, address, is_inbound, theirs, self.layout, now);
+        if is_inbound {
+            peer.greet(&Handshake::ours(self.info_hash, self.peer_id));
+        }
+        peer.tell_pieces(&self.have);
+        peer.introduce(&self.introduction(turn, address.ip()));
+        let id = self.peers.insert(peer);
+        turn.settle(conn, self.slot, id);
+        self.candidates.succeeded(address);
+        self.alert(turn, AlertKind::PeerConnected { address, is_inbound });
+        self.mark(id);
+        self.changed();
+    }
+
+    fn introduction(&self, turn: &Turn, their_ip: IpAddr) -> ExtensionHandshake {
+        let port = turn.settings.announce_port;
+        ExtensionHandshake {
+            client: Some(turn.settings.user_agent.clone()),
+            reqq: Some(REQUEST_QUEUE_MAX as u32),
+            yourip: Some(their_ip.to_canonical()),
+            is_upload_only: self.is_complete(),
+            port: (port != 0).then_some(port),
+            ..ExtensionHandshake::default()
+        }
+    }
+
+    /// Sends a peer away.
+    pub(crate) fn drop_peer(&mut self, now: Instant, turn: &mut Turn, id: SlotId, reason: &str) {
+        let Some(conn) = self.peers.get(id).map(|peer| peer.conn) else { return };
+        turn.close_conn(conn);
+        self.peer_left(now, turn, id, reason);
+    }
+
+    /// The peer's connection is gone: what it owed goes to others, what it was owed is dropped.
+    pub(crate) fn peer_left(&mut self, now: Instant, turn: &mut Turn, id: SlotId, reason: &str) {
+        let Some(mut peer) = self.peers.remove(id) else { return };
+        let mut owed: Vec<(PieceIndex, BlockIndex)> =
+            peer.pipeline.take_all().iter().map(|a| (a.piece, a.block)).collect();
+        if let Some(receiving) = peer.receiving.filter(|receiving| receiving.is_taken) {
+            owed.push((receiving.piece, receiving.block));
+            self.abandon_through(turn, receiving.piece, receiving.block);
+        }
+        self.picker.release_all(id.slot, &owed);
+        match &peer.pieces {
+            Pieces::All { .. } => self.picker.seed_left(),
+            Pieces::Some(field) => self.picker.peer_left(field),
+        }
+        turn.free_reads(peer.uploads.held());
+        let is_pair_of_seeds = peer.pieces.is_all() && self.is_complete();
+        let pause = if is_pair_of_seeds { REDIAL_SEED } else { REDIAL };
+        self.candidates.left(now, peer.address, pause);
+        let reason = reason.to_owned();
+        self.alert(turn, AlertKind::PeerDisconnected { address: peer.address, reason });
+        self.changed();
+    }
+
+    /// A block that was arriving for a piece written through will not be whole.
+    pub(crate) fn abandon_through(
+        &mut self,
+        turn: &mut Turn,
+        piece: PieceIndex,
+        block: BlockIndex,
+    ) {
+        let Some(assembly) = self.assemblies.get_mut(piece) else { return };
+        if assembly.abandon_through(block) {
+            turn.free_assembly(u64::from(self.layout.block_range(piece, block).1));
+        }
+    }
+
+    /// Bans a liar and sends it away.
+    pub(crate) fn ban(&mut self, now: Instant, turn: &mut Turn, address: SocketAddr, reason: &str) {
+        self.candidates.ban(now, address);
+        self.alert(turn, AlertKind::PeerBanned { address, reason: reason.to_owned() });
+        if let Some(id) = self.peer_at(address) {
+            self.drop_peer(now, turn, id, reason);
+        }
+    }
+
+    /// It told all it has. Seeds have nothing for each other.
+    pub(crate) fn handle_has_set(&mut self, now: Instant, turn: &mut Turn, id: SlotId) {
+        let Some(peer) = self.peers.get_mut(id) else { return };
+        let has = match &peer.pieces {
+            Pieces::All { .. } => {
+                self.picker.seed_joined();
+                Has::All
+            }
+            Pieces::Some(field) => {
+                self.picker.peer_joined(field);
+                Has::Some(field)
+            }
+        };
+        peer.wanted_count = self.picker.wanted_count(has);
+        peer.set_interest(peer.wanted_count > 0);
+        self.mark(id);
+        self.drop_if_useless(now, turn, id);
+    }
+
+    /// It has one more piece.
+    pub(crate) fn handle_has(
+        &mut self,
+        now: Instant,
+        turn: &mut Turn,
+        id: SlotId,
+        piece: PieceIndex,
+    ) {
+        self.picker.peer_have(piece);
+        let Some(peer) = self.peers.get_mut(id) else { return };
+        if self.picker.wants(piece) {
+            peer.wanted_count += 1;
+            peer.set_interest(true);
+        }
+        self.mark(id);
+        self.drop_if_useless(now, turn, id);
+    }
+
+    /// We are complete: peers that are too go.
+    pub(crate) fn drop_seeds(&mut self, now: Instant, turn: &mut Turn) {
+        let ids: Vec<SlotId> = self.peers.iter().map(|(id, _)| id).collect();
+        ids.into_iter().for_each(|id| self.drop_if_useless(now, turn, id));
+    }
+
+    pub(crate) fn drop_if_useless(&mut self, now: Instant, turn: &mut Turn, id: SlotId) {
+        let Some(peer) = self.peers.get(id) else { return };
+        let wants_nothing = peer.pieces.is_all() || peer.is_upload_only;
+        // Not before we told it that we are complete too: our have messages are on their way.
+        if self.is_finished && wants_nothing && !peer.has_output() {
+            self.drop_peer(now, turn, id, "both are complete");
+        }
+    }
+
+    /// It will not answer these requests.
+    pub(crate) fn release(&mut self, id: SlotId, asked: &[Asked], why: Release) {
+        for a in asked.iter().rev() {
+            self.picker.release(id.slot, a.piece, a.block, why);
+        }
+        self.mark(id);
+    }
+
+    /// Dials candidates while there is room.
+    pub(crate) fn dial(&mut self, now: Instant, turn: &mut Turn) {
+        let max = turn.settings.connections_per_torrent_max;
+        while self.is_active() && self.peers.len() as u32 + self.dialling < max {
+            let Some(address) = self.candidates.next_due(now) else { return };
+            if self.peer_at(address).is_some() {
+                self.candidates.left(now, address, REDIAL);
+            } else if turn.dial(now, self.slot, address) {
+                self.dialling += 1;
+            } else {
+                // The gate is full: the next tick tries again.
+                return self.candidates.left(now, address, Duration::from_secs(1));
+            }
+        }
+    }
+}

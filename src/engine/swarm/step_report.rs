@@ -1,0 +1,78 @@
+//! Reporting: the swarm's figures, published and on demand.
+
+use crate::base::instant::Instant;
+use crate::base::status::PeerStatus;
+use crate::base::status::TorrentStats;
+use crate::base::status::TorrentStatus;
+use crate::engine::peer::Peer;
+use crate::engine::swarm::readings::Check;
+use crate::engine::swarm::state::PUBLISH_INTERVAL;
+use crate::engine::swarm::state::Swarm;
+
+impl Swarm {
+    /// Publishes the figures if they changed and the last time was long enough ago.
+    pub(crate) fn publish_if_due(&mut self, now: Instant) {
+        if self.publish_at.is_some_and(|at| now >= at) {
+            let stats = self.figures(now);
+            let is_moving = stats.download_rate > 0 || stats.upload_rate > 0;
+            self.stats.publish(stats);
+            self.published_at = now;
+            // Rates fall while nothing happens: readers should see that too.
+            self.publish_at = is_moving.then(|| now + PUBLISH_INTERVAL * 5);
+        }
+    }
+
+    pub(crate) fn figures(&mut self, now: Instant) -> TorrentStats {
+        let peers = || self.peers.iter().map(|(_, peer)| peer);
+        let seed_count = peers().filter(|peer| peer.pieces.is_all()).count() as u32;
+        let outstanding_count = peers().map(|peer| peer.pipeline.len() as u32).sum();
+        TorrentStats {
+            id: self.id,
+            info_hash: self.info_hash,
+            state: self.state(),
+            piece_count: self.layout.piece_count(),
+            have_count: self.have.count_ones(),
+            have_bytes: self.have_bytes(),
+            total_bytes: self.layout.total(),
+            checked_count: self.check.as_ref().map_or(0, Check::checked_count),
+            downloaded: self.received.total(),
+            uploaded: self.sent.total(),
+            wasted: self.wasted,
+            download_rate: self.received.per_second(now),
+            upload_rate: self.sent.per_second(now),
+            peer_count: self.peers.len() as u32,
+            seed_count,
+            candidate_count: self.candidates.waiting_count() as u32,
+            outstanding_count,
+        }
+    }
+
+    pub(crate) fn status(&mut self, now: Instant) -> TorrentStatus {
+        TorrentStatus {
+            stats: self.figures(now),
+            error: self.error.clone(),
+            trackers: self.announcer.status(now),
+            peers: self.peers.iter_mut().map(|(_, peer)| peer_status(now, peer)).collect(),
+        }
+    }
+}
+
+fn peer_status(now: Instant, peer: &mut Peer) -> PeerStatus {
+    let prefix = || String::from_utf8_lossy(&peer.peer_id[..8]).into_owned();
+    PeerStatus {
+        address: peer.address,
+        client: peer.client.clone().unwrap_or_else(prefix),
+        is_inbound: peer.is_inbound,
+        have_count: peer.pieces.count(),
+        download_rate: peer.received.per_second(now),
+        upload_rate: peer.sent.per_second(now),
+        downloaded: peer.received.total(),
+        uploaded: peer.sent.total(),
+        is_choked: peer.unchoked_since.is_none(),
+        chokes_us: peer.chokes_us(),
+        is_interested: peer.is_interested(),
+        wants_us: peer.wants_us(),
+        is_snubbed: peer.pipeline.is_snubbed(),
+        outstanding_count: peer.pipeline.len() as u32,
+    }
+}

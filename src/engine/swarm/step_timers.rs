@@ -1,0 +1,93 @@
+//! Timers: what falls due without anything having happened.
+
+use std::time::Duration;
+
+use crate::base::instant::Instant;
+use crate::base::slots::SlotId;
+use crate::engine::pick::ask::Release;
+use crate::engine::swarm::state::Swarm;
+use crate::engine::turn::Turn;
+
+/// Peers are looked at this often while there are any: the finest time-out is 4 s.
+const TICK: Duration = Duration::from_secs(1);
+
+impl Swarm {
+    pub(crate) fn handle_timeout(&mut self, now: Instant, turn: &mut Turn) {
+        if now >= self.next_tick && self.is_active() {
+            self.tick(now, turn);
+        }
+        if self.is_active() && self.choker.poll_timeout().is_some_and(|at| now >= at) {
+            self.choker.handle_timeout(now);
+            self.choose_unchoked(now, turn);
+        }
+        if self.announcer.poll_timeout().is_some_and(|at| now >= at) {
+            let facts = self.facts(turn);
+            self.announcer.handle_timeout(now, &facts, &mut turn.rng);
+        }
+        self.publish_if_due(now);
+    }
+
+    /// When `handle_timeout` has something to do. An idle torrent has no tick.
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        let has_peers = self.peers.len() > 0;
+        let active = self.is_active().then(|| {
+            let tick = has_peers.then_some(self.next_tick);
+            let choke = self.choker.poll_timeout().filter(|_| has_peers);
+            let dial = self.candidates.poll_timeout().map(|at| at.max(self.next_tick));
+            [tick, choke, dial]
+        });
+        let others = [self.announcer.poll_timeout(), self.publish_at];
+        active.into_iter().flatten().chain(others).flatten().min()
+    }
+
+    fn tick(&mut self, now: Instant, turn: &mut Turn) {
+        self.next_tick = now + TICK;
+        let ids: Vec<SlotId> = self.peers.iter().map(|(id, _)| id).collect();
+        for id in ids {
+            self.tick_peer(now, turn, id);
+        }
+        if self.is_finished {
+            self.drop_seeds(now, turn);
+        }
+        self.make_room(turn);
+        self.dial(now, turn);
+    }
+
+    fn tick_peer(&mut self, now: Instant, turn: &mut Turn, id: SlotId) {
+        let Some(peer) = self.peers.get_mut(id) else { return };
+        if !peer.handle_timeout(now) {
+            return self.drop_peer(now, turn, id, "silent for too long");
+        }
+        let late = peer.pipeline.take_late(now);
+        // A block that trickles in holds its claim only until its peer is late.
+        let stuck = peer.receiving.filter(|r| r.is_taken && !late.is_empty());
+        if let Some(receiving) = &mut peer.receiving
+            && stuck.is_some()
+        {
+            receiving.is_taken = false;
+        }
+        if let Some(stuck) = stuck {
+            self.abandon_through(turn, stuck.piece, stuck.block);
+            self.picker.release(id.slot, stuck.piece, stuck.block, Release::Late);
+        }
+        if !late.is_empty() {
+            self.release(id, &late, Release::Late);
+        }
+        self.mark(id);
+    }
+
+    /// The budget is full of pieces that nobody is asked for: gives the coldest one up, so that
+    /// another can be started (D9).
+    fn make_room(&mut self, turn: &mut Turn) {
+        let is_asking = self.peers.iter().any(|(_, peer)| peer.pipeline.len() > 0);
+        if !self.is_starved || is_asking {
+            return;
+        }
+        if let Some(piece) = self.picker.cold_piece() {
+            self.picker.abandon(piece);
+            if let Some(assembly) = self.assemblies.close(piece) {
+                turn.free_assembly(assembly.held());
+            }
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Uploading: reads for what peers asked, and who may ask.
+
+use crate::base::buffer::SharedBuf;
+use crate::base::instant::Instant;
+use crate::base::slots::SlotId;
+use crate::engine::choke::Candidate;
+use crate::engine::choke::Currency;
+use crate::engine::disk::DiskOp;
+use crate::engine::disk::JobId;
+use crate::engine::swarm::state::Swarm;
+use crate::engine::turn::Purpose;
+use crate::engine::turn::Turn;
+
+impl Swarm {
+    /// Starts reads for what the peer asked, as far as the budget goes.
+    pub(crate) fn read_for(&mut self, turn: &mut Turn, id: SlotId) {
+        loop {
+            let Some(peer) = self.peers.get(id) else { return };
+            if !peer.uploads.wants_read() {
+                return;
+            }
+            let Some((first, length, count)) = peer.uploads.next_read() else { return };
+            if !turn.reads.take(u64::from(length)) {
+                self.is_starved = true;
+                return;
+            }
+            let offset = self.layout.offset(first.piece) + u64::from(first.begin);
+            let purpose = Purpose::Upload { peer: id, length };
+            let job = self.disk(turn, purpose, DiskOp::Read { offset, length });
+            if let Some(peer) = self.peers.get_mut(id) {
+                peer.uploads.read_started(count, job);
+            }
+        }
+    }
+
+    /// Bytes for a peer came from the disk. What nobody waits for any more was given back to the
+    /// budget when its peer left.
+    pub(crate) fn handle_upload_read(&mut self, id: SlotId, job: JobId, data: SharedBuf) {
+        if let Some(peer) = self.peers.get_mut(id)
+            && peer.uploads.read_done(job, data)
+        {
+            self.mark(id);
+        }
+    }
+
+    /// A batch left: there is room to read on.
+    pub(crate) fn handle_sent(&mut self, now: Instant, turn: &mut Turn, id: SlotId) {
+        let Some(peer) = self.peers.get_mut(id) else { return };
+        let payload = peer.handle_sent(now);
+        turn.free_reads(payload);
+        turn.uploaded += payload as u64;
+        self.sent.add(now, payload as u64);
+        self.changed();
+        self.mark(id);
+    }
+
+    /// Decides who may ask from here on.
+    pub(crate) fn choose_unchoked(&mut self, now: Instant, turn: &mut Turn) {
+        let facts: Vec<Candidate<u32>> = self
+            .peers
+            .iter_mut()
+            .map(|(id, peer)| Candidate {
+                key: id.slot,
+                is_interested: peer.is_interested(),
+                is_snubbed: peer.pipeline.is_snubbed(),
+                is_upload_only: peer.is_upload_only || peer.pieces.is_all(),
+                received_rate: peer.received.per_second(now),
+                sent_rate: peer.sent.per_second(now),
+                unchoked_since: peer.unchoked_since,
+                sent_since_unchoked: peer.sent.total() - peer.sent_at_unchoke,
+                choked_since: peer.choked_since,
+                connected_since: peer.connected_since,
+            })
+            .collect();
+        let currency = if self.is_complete() { Currency::Turns } else { Currency::Rate };
+        let slots = turn.settings.upload_slots_max as usize;
+        let mut chosen = self.choker.choose(&facts, slots, currency, now, &mut turn.rng);
+        chosen.sort_unstable();
+        for fact in facts {
+            let Some(id) = self.peers.id_at(fact.key) else { continue };
+            let Some(peer) = self.peers.get_mut(id) else { continue };
+            match chosen.binary_search(&fact.key) {
+                Ok(_) => peer.unchoke(now),
+                Err(_) => peer.choke(now),
+            }
+            self.mark(id);
+        }
+    }
+}

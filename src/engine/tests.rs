@@ -1,0 +1,268 @@
+//! Two engines, one wire and a made-up clock: the engine as a whole.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::*;
+use crate::base::buffer::PageBuf;
+use crate::base::published::Published;
+use crate::base::status::TorrentState;
+use crate::base::status::TorrentStats;
+use crate::content::make::TorrentMaker;
+use crate::content::torrent::Torrent;
+use crate::engine::add::Allocation;
+use crate::engine::add::PieceOrder;
+use crate::engine::disk::DiskOp;
+use crate::engine::disk::FileSeen;
+
+/// One engine, its disk (one torrent) and what it said.
+struct Host {
+    engine: Engine,
+    disk: Vec<u8>,
+    is_there: bool,
+    alerts: Vec<AlertKind>,
+    replies: usize,
+}
+
+/// Two hosts on one wire without delay.
+struct Pair {
+    now: Instant,
+    hosts: [Host; 2],
+    /// (from, bytes) on the only connection.
+    wire: VecDeque<(usize, Vec<u8>)>,
+    conns: [Option<ConnId>; 2],
+}
+
+fn torrent(len: usize, piece_len: u32) -> (Arc<Torrent>, Vec<u8>) {
+    let data: Vec<u8> = (0..len).map(|n| (n * 7 + n / 251) as u8).collect();
+    let pieces: Vec<Sha1> = data.chunks(piece_len as usize).map(Sha1::of).collect();
+    let bytes = TorrentMaker::single("data", len as u64)
+        .with_piece_length(piece_len)
+        .finish(&pieces)
+        .expect("the maker is given one hash per piece");
+    (Arc::new(Torrent::parse(&bytes).expect("what the maker makes loads")), data)
+}
+
+fn stats(torrent: &Torrent) -> Arc<Published<TorrentStats>> {
+    Arc::new(Published::new(TorrentStats {
+        id: TorrentId(1),
+        info_hash: torrent.info_hash(),
+        state: TorrentState::Opening,
+        piece_count: 0,
+        have_count: 0,
+        have_bytes: 0,
+        total_bytes: 0,
+        checked_count: 0,
+        downloaded: 0,
+        uploaded: 0,
+        wasted: 0,
+        download_rate: 0,
+        upload_rate: 0,
+        peer_count: 0,
+        seed_count: 0,
+        candidate_count: 0,
+        outstanding_count: 0,
+    }))
+}
+
+impl Pair {
+    /// A seed and a leech that knows it.
+    fn new(len: usize, piece_len: u32, settings: &Settings) -> Pair {
+        let (torrent, data) = torrent(len, piece_len);
+        let hosts = [0, 1].map(|at| {
+            let config = EngineConfig {
+                shard: ShardId(0),
+                settings: settings.clone(),
+                directory: Directory::new(),
+                pool: Pool::new(1 << 20),
+                seed: at,
+            };
+            let mut engine = Engine::new(config, Instant::ZERO);
+            let peers = if at == 1 { vec![SocketAddr::from(([10, 0, 0, 1], 1))] } else { vec![] };
+            let addition = Addition {
+                id: TorrentId(1),
+                torrent: Arc::clone(&torrent),
+                directory: PathBuf::new(),
+                allocation: Allocation::Full,
+                order: PieceOrder::RarestFirst,
+                is_paused: false,
+                peers,
+                stats: stats(&torrent),
+            };
+            engine.handle_command(Instant::ZERO, Ticket(1), Command::Add(Box::new(addition)));
+            let disk = if at == 0 { data.clone() } else { vec![0; len] };
+            Host { engine, disk, is_there: at == 0, alerts: Vec::new(), replies: 0 }
+        });
+        Pair { now: Instant::ZERO, hosts, wire: VecDeque::new(), conns: [None, None] }
+    }
+
+    /// One turn of both hosts, then 1 ms passes.
+    fn step(&mut self) {
+        for at in 0..2 {
+            while let Some(output) = self.hosts[at].engine.poll_output() {
+                self.obey(at, output);
+            }
+            while self.hosts[at].engine.hash_slice(self.now) {}
+        }
+        for _ in 0..self.wire.len() {
+            let Some((from, bytes)) = self.wire.pop_front() else { break };
+            let to = 1 - from;
+            if let Some(conn) = self.conns[to] {
+                bytes.chunks(1000).for_each(|part| {
+                    self.hosts[to].engine.handle_bytes(self.now, conn, part);
+                });
+            }
+            if let Some(conn) = self.conns[from] {
+                self.hosts[from].engine.handle_sent(self.now, conn, bytes.len());
+                self.send(from, conn);
+            }
+        }
+        self.now = self.now + Duration::from_millis(1);
+        for host in &mut self.hosts {
+            if host.engine.poll_timeout().is_some_and(|at| at <= self.now) {
+                host.engine.handle_timeout(self.now);
+            }
+        }
+    }
+
+    fn send(&mut self, at: usize, conn: ConnId) {
+        if self.wire.iter().any(|(from, _)| *from == at) {
+            return;
+        }
+        let mut batch = SendBatch::default();
+        self.hosts[at].engine.poll_send(self.now, conn, &mut batch);
+        if !batch.is_empty() {
+            self.wire.push_back((at, batch.parts().flatten().copied().collect()));
+        }
+    }
+
+    fn obey(&mut self, at: usize, output: Output) {
+        match output {
+            Output::Connect { conn, .. } => {
+                let stranger = SocketAddr::from(([10, 0, 0, 2], 5000));
+                self.conns = [self.hosts[0].engine.handle_accepted(self.now, stranger), Some(conn)];
+                self.hosts[at].engine.handle_connected(self.now, conn);
+            }
+            Output::Send { conn } => self.send(at, conn),
+            Output::Close { conn } => {
+                assert_eq!(self.conns[at], Some(conn));
+                self.conns[at] = None;
+                if let Some(other) = self.conns[1 - at].take() {
+                    let reason = CloseReason::EndOfStream;
+                    self.hosts[1 - at].engine.handle_closed(self.now, other, reason);
+                }
+            }
+            Output::Disk(job) => {
+                let reply = self.hosts[at].disk(job.op);
+                self.hosts[at].engine.handle_disk(self.now, job.id, reply);
+            }
+            Output::Alert(alert) => self.hosts[at].alerts.push(alert.kind),
+            Output::Reply { .. } => self.hosts[at].replies += 1,
+            _ => {}
+        }
+    }
+
+    fn run(&mut self, step_max: usize, is_over: impl Fn(&Pair) -> bool) {
+        for _ in 0..step_max {
+            self.step();
+            if is_over(self) {
+                return;
+            }
+        }
+        panic!("not over after {step_max} steps; alerts {:?}", self.hosts[1].alerts);
+    }
+}
+
+impl Host {
+    fn disk(&mut self, op: DiskOp) -> DiskReply {
+        match op {
+            DiskOp::Open { .. } => {
+                let length = self.disk.len() as u64;
+                let seen =
+                    if self.is_there { FileSeen::Final { length } } else { FileSeen::Missing };
+                DiskReply::Opened(vec![seen])
+            }
+            DiskOp::Read { offset, length } => {
+                let mut buf = PageBuf::zeroed(length as usize);
+                let start = offset as usize;
+                buf.bytes_mut().copy_from_slice(&self.disk[start..start + length as usize]);
+                DiskReply::Read(buf.freeze())
+            }
+            DiskOp::Write { offset, data } => {
+                let start = offset as usize;
+                self.disk[start..start + data.len()].copy_from_slice(data.bytes());
+                DiskReply::Done
+            }
+            _ => DiskReply::Done,
+        }
+    }
+
+    fn is_finished(&self) -> bool {
+        self.alerts.contains(&AlertKind::Finished)
+    }
+}
+
+#[test]
+fn a_leech_gets_every_byte_from_a_seed_and_both_part() {
+    let mut pair = Pair::new(1_000_003, 32_768, &Settings::default());
+    pair.run(5_000, |pair| pair.hosts[1].is_finished());
+    assert!(pair.hosts[0].disk == pair.hosts[1].disk);
+    assert_eq!(pair.hosts[1].engine.stats().assembly_used, 0);
+    pair.run(5_000, |pair| pair.conns == [None, None]);
+}
+
+#[test]
+fn a_budget_of_four_pieces_is_enough_and_never_exceeded() {
+    let settings = Settings { assembly_budget: 4 * 32_768, ..Settings::default() };
+    let mut pair = Pair::new(1_000_003, 32_768, &settings);
+    pair.run(5_000, |pair| {
+        assert!(pair.hosts[1].engine.stats().assembly_used <= 4 * 32_768);
+        pair.hosts[1].is_finished()
+    });
+    assert!(pair.hosts[0].disk == pair.hosts[1].disk);
+}
+
+#[test]
+fn a_piece_larger_than_its_share_of_the_budget_is_written_through() {
+    let settings = Settings { assembly_budget: 1 << 18, ..Settings::default() };
+    let mut pair = Pair::new(3_000_000, 1 << 20, &settings);
+    pair.run(20_000, |pair| {
+        assert!(pair.hosts[1].engine.stats().assembly_used <= 1 << 18);
+        pair.hosts[1].is_finished()
+    });
+    assert!(pair.hosts[0].disk == pair.hosts[1].disk);
+    assert_eq!(pair.hosts[1].engine.stats().assembly_used, 0);
+}
+
+#[test]
+fn shutdown_leaves_nothing_and_is_told_once() {
+    let mut pair = Pair::new(1_000_003, 32_768, &Settings::default());
+    pair.run(100, |pair| pair.hosts[1].engine.stats().downloaded > 100_000);
+    let before = pair.hosts[1].replies;
+    pair.hosts[1].engine.handle_command(pair.now, Ticket(9), Command::Shutdown);
+    pair.run(6_000, |pair| pair.hosts[1].engine.is_drained());
+    pair.step();
+    assert_eq!(pair.hosts[1].replies, before + 1);
+    let stats = pair.hosts[1].engine.stats();
+    assert_eq!((stats.connection_count, stats.torrent_count, stats.assembly_used), (0, 0, 0));
+}
+
+#[test]
+fn a_panic_breaks_its_torrent_and_neither_the_shard_nor_the_others() {
+    let mut pair = Pair::new(1_000_003, 32_768, &Settings::default());
+    pair.run(100, |pair| pair.hosts[1].engine.stats().downloaded > 100_000);
+    let engine = &mut pair.hosts[1].engine;
+    let slot = engine.by_id[&TorrentId(1)];
+    let result = engine.contain(slot, |_, _| panic!("planted: this panic is part of a test"));
+    assert!(matches!(result, None::<()>));
+    pair.step();
+    let host = &mut pair.hosts[1];
+    assert!(host.alerts.iter().any(|alert| matches!(alert, AlertKind::Error { .. })));
+    let stats = host.engine.stats();
+    assert_eq!((stats.connection_count, stats.assembly_used), (0, 0), "all is given back");
+    host.is_there = true;
+    host.engine.handle_command(pair.now, Ticket(5), Command::Resume(TorrentId(1)));
+    pair.run(60_000, |pair| pair.hosts[1].is_finished());
+    assert!(pair.hosts[0].disk == pair.hosts[1].disk);
+}

@@ -1,0 +1,267 @@
+//! What every swarm of a shard works with during a turn: budgets, chance, connections, jobs,
+//! outputs.
+
+use std::collections::BTreeSet;
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use hashbrown::HashMap;
+
+use crate::base::budget::Budget;
+use crate::base::buffer::Pool;
+use crate::base::digest::Sha1;
+use crate::base::ids::BlockIndex;
+use crate::base::ids::FileIndex;
+use crate::base::ids::PieceIndex;
+use crate::base::ids::ShardId;
+use crate::base::ids::TorrentId;
+use crate::base::instant::Instant;
+use crate::base::limits::CONNECT_TIMEOUT;
+use crate::base::limits::HANDSHAKE_TIMEOUT;
+use crate::base::rng::Rng;
+use crate::base::slots::SlotId;
+use crate::base::slots::Slots;
+use crate::engine::alert::Alert;
+use crate::engine::alert::AlertKind;
+use crate::engine::conn::Conn;
+use crate::engine::conn::Stage;
+use crate::engine::disk::DiskJob;
+use crate::engine::disk::DiskOp;
+use crate::engine::disk::JobId;
+use crate::engine::gate::Gate;
+use crate::engine::hasher::Hasher;
+use crate::engine::settings::Settings;
+use crate::engine::to_ring::ConnId;
+use crate::engine::to_ring::Output;
+use crate::engine::to_ring::QueryId;
+
+/// Bytes being read for checks at once per shard: keeps a disk at its good depth (32 reads of 1
+/// MiB).
+const CHECK_BUDGET: u64 = 32 * 1024 * 1024;
+
+/// The shard's common goods. Swarms borrow it for the length of a call.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    pub(crate) shard: ShardId,
+    pub(crate) settings: Settings,
+    pub(crate) rng: Rng,
+    pub(crate) pool: Pool,
+    pub(crate) assembly: Budget,
+    pub(crate) reads: Budget,
+    pub(crate) checks: Budget,
+    pub(crate) gate: Gate,
+    pub(crate) hasher: Hasher,
+    pub(crate) conns: Slots<Conn>,
+    pub(crate) deadlines: BTreeSet<(Instant, ConnId)>,
+    pub(crate) outputs: VecDeque<Output>,
+    /// Something came back to a budget: whoever was refused may ask again.
+    pub(crate) has_freed: bool,
+    pub(crate) downloaded: u64,
+    pub(crate) uploaded: u64,
+    jobs: Slots<JobOwner>,
+    queries: HashMap<QueryId, Asker>,
+    next_query: u64,
+    alert_count: u64,
+}
+
+/// Who waits for a disk job, and for what.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct JobOwner {
+    pub(crate) swarm: SlotId,
+    pub(crate) purpose: Purpose,
+}
+
+/// What a disk job is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Purpose {
+    Open,
+    Create,
+    /// Part of a piece, for its digest.
+    Check {
+        piece: PieceIndex,
+        length: u32,
+    },
+    /// For a peer.
+    Upload {
+        peer: SlotId,
+        length: u32,
+    },
+    /// A verified piece.
+    Piece {
+        piece: PieceIndex,
+    },
+    /// A block of a piece that is too large for memory.
+    Block {
+        piece: PieceIndex,
+        block: BlockIndex,
+        length: u32,
+    },
+    Finish {
+        file: FileIndex,
+    },
+    Sync,
+    Close,
+}
+
+/// Who waits for the answer to a question.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Asker {
+    /// A torrent's announcer, under its own token.
+    Announcer { swarm: SlotId, token: u32 },
+    /// The shard's UDP trackers.
+    Udp { lookup: u32 },
+}
+
+impl Turn {
+    pub(crate) fn new(shard: ShardId, settings: Settings, pool: Pool, seed: u64) -> Turn {
+        Turn {
+            shard,
+            rng: Rng::new(seed),
+            pool,
+            assembly: Budget::new(settings.assembly_budget),
+            reads: Budget::new(settings.read_budget),
+            checks: Budget::new(CHECK_BUDGET),
+            gate: Gate::new(settings.connections_max, settings.half_open_max),
+            settings,
+            hasher: Hasher::default(),
+            conns: Slots::default(),
+            deadlines: BTreeSet::new(),
+            outputs: VecDeque::new(),
+            has_freed: false,
+            downloaded: 0,
+            uploaded: 0,
+            jobs: Slots::default(),
+            queries: HashMap::new(),
+            next_query: 0,
+            alert_count: 0,
+        }
+    }
+
+    /// Raises an alert.
+    pub(crate) fn alert(&mut self, torrent: Option<(TorrentId, Sha1)>, kind: AlertKind) {
+        self.alert_count += 1;
+        let alert = Alert { sequence: self.alert_count, shard: self.shard, torrent, kind };
+        self.outputs.push_back(Output::Alert(alert));
+    }
+
+    /// Asks the disk.
+    pub(crate) fn disk(
+        &mut self,
+        swarm: SlotId,
+        torrent: TorrentId,
+        purpose: Purpose,
+        op: DiskOp,
+    ) -> JobId {
+        let slot = self.jobs.insert(JobOwner { swarm, purpose });
+        let id = JobId(u64::from(slot.slot) << 32 | u64::from(slot.generation));
+        self.outputs.push_back(Output::Disk(DiskJob { id, torrent, op }));
+        id
+    }
+
+    /// The disk answered: who waits for it. `None` if it answers twice.
+    pub(crate) fn job_done(&mut self, id: JobId) -> Option<JobOwner> {
+        self.jobs.remove(SlotId { slot: (id.0 >> 32) as u32, generation: id.0 as u32 })
+    }
+
+    /// Jobs that the disk has not answered.
+    pub(crate) fn job_count(&self) -> usize {
+        self.jobs.len()
+    }
+
+    /// A job whose swarm is gone ended: its bytes are on no budget any more.
+    pub(crate) fn settle_orphan(&mut self, purpose: Purpose) {
+        match purpose {
+            Purpose::Check { length, .. } => self.free_checks(length),
+            Purpose::Block { length, .. } => self.free_assembly(u64::from(length)),
+            _ => {}
+        }
+    }
+
+    /// A new question to the outside.
+    pub(crate) fn query(&mut self, asker: Asker) -> QueryId {
+        self.next_query += 1;
+        let id = QueryId(self.next_query);
+        self.queries.insert(id, asker);
+        id
+    }
+
+    pub(crate) fn query_done(&mut self, id: QueryId) -> Option<Asker> {
+        self.queries.remove(&id)
+    }
+
+    /// Dials `address` for `swarm`, if the gate has room.
+    pub(crate) fn dial(&mut self, now: Instant, swarm: SlotId, address: SocketAddr) -> bool {
+        if !self.gate.dial() {
+            return false;
+        }
+        let conn = self.insert_conn(now, address, false, Stage::Dialling { swarm });
+        self.outputs.push_back(Output::Connect { conn, address });
+        true
+    }
+
+    pub(crate) fn insert_conn(
+        &mut self,
+        now: Instant,
+        address: SocketAddr,
+        is_inbound: bool,
+        stage: Stage,
+    ) -> ConnId {
+        let connecting = if is_inbound { Duration::ZERO } else { CONNECT_TIMEOUT };
+        let deadline = now + HANDSHAKE_TIMEOUT + connecting;
+        let greeting = smallvec::SmallVec::new();
+        let conn = Conn { address, is_inbound, stage, deadline, greeting };
+        let id = ConnId(self.conns.insert(conn));
+        self.deadlines.insert((deadline, id));
+        id
+    }
+
+    /// The handshake is over: the connection belongs to a peer from here on.
+    pub(crate) fn settle(&mut self, id: ConnId, swarm: SlotId, peer: SlotId) {
+        let Some(conn) = self.conns.get_mut(id.0) else { return };
+        self.deadlines.remove(&(conn.deadline, id));
+        if matches!(conn.stage, Stage::Stranger { .. }) {
+            self.gate.stranger_known(conn.address);
+        }
+        conn.stage = Stage::Peer { swarm, peer };
+        self.outputs.push_back(Output::Established { conn: id });
+    }
+
+    /// Forgets a connection: its counts, its deadline. The ring is not told.
+    pub(crate) fn forget_conn(&mut self, id: ConnId) -> Option<Conn> {
+        let conn = self.conns.remove(id.0)?;
+        self.deadlines.remove(&(conn.deadline, id));
+        match conn.stage {
+            Stage::Stranger { .. } => self.gate.stranger_known(conn.address),
+            Stage::Dialling { .. } => self.gate.dialled(),
+            Stage::Greeted { .. } | Stage::Peer { .. } => {}
+        }
+        self.gate.left();
+        Some(conn)
+    }
+
+    /// Forgets a connection and tells the ring to close it.
+    pub(crate) fn close_conn(&mut self, id: ConnId) -> Option<Conn> {
+        let conn = self.forget_conn(id)?;
+        self.outputs.push_back(Output::Close { conn: id });
+        Some(conn)
+    }
+
+    /// Bytes of pieces went out of memory.
+    pub(crate) fn free_assembly(&mut self, bytes: u64) {
+        self.assembly.give_back(bytes);
+        self.has_freed = true;
+    }
+
+    /// Bytes for a peer were sent or dropped.
+    pub(crate) fn free_reads(&mut self, bytes: usize) {
+        self.reads.give_back(bytes as u64);
+        self.has_freed = true;
+    }
+
+    /// Bytes of a check were hashed or dropped.
+    pub(crate) fn free_checks(&mut self, bytes: u32) {
+        self.checks.give_back(u64::from(bytes));
+        self.has_freed = true;
+    }
+}
