@@ -10,6 +10,9 @@ pub(crate) mod base;
 pub(crate) mod codec;
 pub(crate) mod content;
 pub(crate) mod engine;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub(crate) mod io;
 pub(crate) mod session;
 #[cfg(feature = "sim")]

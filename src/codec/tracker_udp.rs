@@ -277,15 +277,19 @@ fn read_announce(wire: &mut Wire<'_>) -> Result<AnnounceRequest, UdpFault> {
     })
 }
 
-/// The URL options put together; an unknown or cut-off option ends the reading.
+/// The URL options put together; an unknown, cut-off or excessive option ends the reading.
 fn read_url(options: &[u8]) -> Vec<u8> {
     let mut url = Vec::new();
     let mut rest = options;
     loop {
         match rest {
             [OPTION_NOP, more @ ..] => rest = more,
-            [OPTION_URL, len, more @ ..] if more.len() >= usize::from(*len) => {
-                let (part, more) = more.split_at(usize::from(*len));
+            [OPTION_URL, len, more @ ..] => {
+                let len = usize::from(*len);
+                if len > more.len() || url.len() + len > URL_LEN_MAX {
+                    return url;
+                }
+                let (part, more) = more.split_at(len);
                 url.extend_from_slice(part);
                 rest = more;
             }

@@ -1,0 +1,118 @@
+//! Entrances for the fuzz targets in `fuzz/`, each with the property that must hold for any bytes.
+//!
+//! Feature `fuzzing`, hidden, no part of the public API.
+
+use crate::codec::bencode::Document;
+use crate::codec::bencode::Limits;
+use crate::codec::bencode::Value;
+use crate::codec::extension::ExtensionHandshake;
+use crate::codec::handshake::info_hash_at;
+use crate::codec::message::Decoder;
+use crate::codec::message::MessageFault;
+use crate::codec::message::MessageLimits;
+use crate::codec::message::Token;
+use crate::codec::tracker_http;
+use crate::codec::tracker_udp::Family;
+use crate::codec::tracker_udp::UdpReply;
+use crate::codec::tracker_udp::UdpRequest;
+use crate::content::torrent::Torrent;
+
+/// Values lie inside the document, siblings inside their parent; parsing a value's own bytes
+/// agrees.
+pub fn bencode(data: &[u8]) {
+    let limits = Limits { depth: 50, tokens: 10_000 };
+    let Ok((document, used)) = Document::parse_prefix(data, limits) else { return };
+    assert_eq!(document.root().span(), 0..used);
+    let _ = document.root().duplicate_key();
+    let mut open = vec![document.root()];
+    while let Some(value) = open.pop() {
+        let again = Document::parse(value.raw(), limits).expect("a part of a document is one");
+        assert_eq!(again.root().raw(), value.raw());
+        let children = children(value);
+        let inside = |child: &Value<'_>| {
+            child.span().start > value.span().start && child.span().end < value.span().end
+        };
+        assert!(children.iter().all(inside));
+        // Every level is parsed again, so wide and deep documents are looked at in part.
+        open.extend(children.into_iter().take(20));
+        open.truncate(200);
+    }
+}
+
+fn children(value: Value<'_>) -> Vec<Value<'_>> {
+    let values = value.as_dict().into_iter().flatten().map(|(_, value)| value);
+    value.as_list().into_iter().flatten().chain(values).collect()
+}
+
+/// A torrent that loads is sound: sizes add up, hashes are there, paths stay below the directory.
+pub fn metainfo(data: &[u8]) {
+    let Ok(torrent) = Torrent::parse(data) else { return };
+    let total: u64 = torrent.files().iter().map(|file| file.length()).sum();
+    assert_eq!(total, torrent.total_length());
+    let pieces = total.div_ceil(torrent.piece_length().into());
+    assert_eq!(pieces, torrent.piece_count().into());
+    for file in torrent.files() {
+        let is_name = |part| matches!(part, std::path::Component::Normal(_));
+        assert!(file.path().components().all(is_name), "{:?}", file.path());
+    }
+    let covered: u64 = torrent.file_list().spans(0, total).map(|span| u64::from(span.length)).sum();
+    assert_eq!(covered, total);
+    for piece in torrent.layout().pieces().take(100) {
+        let _ = torrent.piece_hash(piece);
+    }
+}
+
+/// A stream decodes the same in one input and cut by the lengths in front, and little is held.
+pub fn peer_message(data: &[u8]) {
+    let Some((count, rest)) = data.split_first() else { return };
+    let (cuts, stream) = rest.split_at(rest.len().min(usize::from(*count % 32)));
+    let _ = info_hash_at(stream);
+    let mut whole = Vec::new();
+    let first = decode(&mut Decoder::new(MessageLimits::new(100)), stream, &mut whole);
+    let mut decoder = Decoder::new(MessageLimits::new(100));
+    let mut parts = Vec::new();
+    let mut left = stream;
+    let mut second = Ok(());
+    for cut in cuts {
+        let (part, more) = left.split_at(left.len().min(usize::from(*cut)));
+        left = more;
+        second = second.and_then(|()| decode(&mut decoder, part, &mut parts));
+    }
+    second = second.and_then(|()| decode(&mut decoder, left, &mut parts));
+    assert_eq!((first, whole), (second, parts));
+}
+
+/// Tokens as text, blocks byte by byte, so that cuts do not show.
+fn decode(
+    decoder: &mut Decoder,
+    mut input: &[u8],
+    seen: &mut Vec<String>,
+) -> Result<(), MessageFault> {
+    while let Some(token) = decoder.next(&mut input)? {
+        match token {
+            Token::BlockBytes(bytes) => seen.extend(bytes.iter().map(|byte| byte.to_string())),
+            Token::Held(held) => seen.push(format!("{:?}", Token::Message(held.message()))),
+            other => seen.push(format!("{other:?}")),
+        }
+    }
+    assert!(input.is_empty() && decoder.held_len() <= 65_537);
+    Ok(())
+}
+
+/// Whatever a tracker or a peer's extension handshake says, the answer is bounded.
+pub fn tracker_answer(data: &[u8]) {
+    let _ = tracker_http::decode_announce(data);
+    let _ = tracker_http::decode_scrape(data);
+    if let Ok(handshake) = ExtensionHandshake::decode(data) {
+        assert_eq!(ExtensionHandshake::decode(&handshake.encode()), Ok(handshake));
+    }
+    for family in [Family::V4, Family::V6] {
+        if let Ok((transaction, reply)) = UdpReply::decode(data, family) {
+            let again = UdpReply::decode(&reply.encode(transaction, family), family);
+            assert!(matches!(again, Ok((same, _)) if same == transaction));
+        }
+    }
+    if let Ok((transaction, request)) = UdpRequest::decode(data) {
+        assert_eq!(UdpRequest::decode(&request.encode(transaction)), Ok((transaction, request)));
+    }
+}
