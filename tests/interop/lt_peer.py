@@ -2,7 +2,7 @@
 
     lt_peer.py make ROOT NAME OUT PIECE_LENGTH      writes OUT, prints {"info_hash": ..}
     lt_peer.py peer --torrent F --dir D --listen IP:PORT [--seed] [--connect IP:PORT]...
-                    [--upload-limit BYTES_PER_S]
+                    [--upload-limit BYTES_PER_S] [--slots N]
 
 A peer prints {"event": "ready"} once it listens (a seed: once its data is checked),
 {"event": "finished"} when it has everything, {"event": "stats", ..} when a number has changed, and ends on
@@ -44,9 +44,10 @@ def make(root, name, out, piece_length):
     say(info_hash=str(lt.torrent_info(lt.bdecode(data)).info_hash()))
 
 
-def session(listen):
+def session(listen, slots):
     return lt.session(
         {
+            "unchoke_slots_limit": slots,
             "listen_interfaces": listen,
             "enable_dht": False,
             "enable_lsd": False,
@@ -79,7 +80,7 @@ def add(ses, options):
 def peer(options):
     running = [True]
     signal.signal(signal.SIGTERM, lambda *_: running.clear())
-    ses = session(options.listen)
+    ses = session(options.listen, options.slots)
     handle = add(ses, options)
     to_dial = [(ip, int(port)) for ip, port in (a.rsplit(":", 1) for a in options.connect)]
     ready = finished = False
@@ -125,6 +126,7 @@ def main():
     taker.add_argument("--seed", action="store_true")
     taker.add_argument("--connect", action="append", default=[])
     taker.add_argument("--upload-limit", type=int, default=0)
+    taker.add_argument("--slots", type=int, default=8, help="unchoked at a time; -1: all")
     options = parser.parse_args()
     if options.command == "make":
         make(options.root, options.name, options.out, options.piece_length)
