@@ -241,6 +241,7 @@ impl Decoder {
 
     /// The next token, and `input` advanced past it. `None`: the input is used up, more is needed.
     /// After a fault the stream is lost and the connection must be closed.
+    #[inline]
     pub(crate) fn next<'i>(
         &mut self,
         input: &mut &'i [u8],
@@ -329,6 +330,7 @@ impl Decoder {
     }
 
     /// The hot path: nothing is split yet. Keeps the rest in `small` if the head is not whole.
+    #[inline]
     fn head_in_place<'i>(&mut self, input: &mut &'i [u8]) -> Result<Head<'i>, MessageFault> {
         let bytes = *input;
         let shape = self.shape(bytes)?;
@@ -381,6 +383,7 @@ impl Decoder {
 
     /// What the bytes at the start of a message say; lengths are checked here, before anything is
     /// kept.
+    #[inline]
     fn shape(&self, bytes: &[u8]) -> Result<Shape, MessageFault> {
         if bytes.len() < 4 {
             return Ok(Shape::Needs(4));
@@ -451,6 +454,7 @@ fn word(bytes: &[u8], at: usize) -> u32 {
 }
 
 /// A whole message without payload; `shape` has checked its id and length.
+#[inline]
 fn small_message<'a>(wire: &[u8]) -> Message<'a> {
     let numbers = |wire: &[u8]| (word(wire, 5), word(wire, 9), word(wire, 13));
     match wire.get(4) {
