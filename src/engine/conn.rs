@@ -64,10 +64,15 @@ impl Conn {
         let count = input.len().min(stop - heard.len());
         heard.extend_from_slice(&input[..count]);
         *input = &input[count..];
+        if count == 0 {
+            return Ok(Step::More);
+        }
         let named = info_hash_at(heard)?;
         match <&[u8; HANDSHAKE_LEN]>::try_from(&heard[..]) {
             Ok(whole) => Ok(Step::Whole(Handshake::decode(whole)?)),
-            Err(_) if heard.len() == INFO_HASH_END => Ok(named.map_or(Step::More, Step::Named)),
+            Err(_) if is_stranger && heard.len() == INFO_HASH_END => {
+                Ok(named.map_or(Step::More, Step::Named))
+            }
             Err(_) => Ok(Step::More),
         }
     }

@@ -18,27 +18,20 @@ pub(crate) mod hasher;
 pub(crate) mod peer;
 pub(crate) mod pick;
 pub(crate) mod settings;
+pub(crate) mod shard_config;
 pub(crate) mod swarm;
+pub(crate) mod swarms;
 pub(crate) mod to_ring;
 pub(crate) mod turn;
 
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::panic::AssertUnwindSafe;
-use std::panic::catch_unwind;
 use std::sync::Arc;
 
-use hashbrown::HashMap;
-
-use crate::base::buffer::Pool;
 use crate::base::digest::Sha1;
-use crate::base::ids::ShardId;
 use crate::base::ids::TorrentId;
 use crate::base::instant::Instant;
 use crate::base::limits::HASH_SLICE;
 use crate::base::slots::SlotId;
-use crate::base::slots::Slots;
 use crate::base::status::ShardStats;
 use crate::codec::handshake::Handshake;
 use crate::engine::add::Addition;
@@ -55,11 +48,11 @@ use crate::engine::conn::Step;
 use crate::engine::directory::Directory;
 use crate::engine::disk::DiskReply;
 use crate::engine::disk::JobId;
-use crate::engine::settings::Settings;
+use crate::engine::shard_config::EngineConfig;
 use crate::engine::swarm::state::Leave;
-use crate::engine::swarm::state::Phase;
 use crate::engine::swarm::state::Swarm;
 use crate::engine::swarm::step_peers::Refusal;
+use crate::engine::swarms::Swarms;
 use crate::engine::to_ring::CloseReason;
 use crate::engine::to_ring::ConnId;
 use crate::engine::to_ring::HttpAnswer;
@@ -71,32 +64,13 @@ use crate::engine::to_ring::SendBatch;
 use crate::engine::turn::Asker;
 use crate::engine::turn::Turn;
 
-/// What an engine is made of.
-#[derive(Debug)]
-pub(crate) struct EngineConfig {
-    pub(crate) shard: ShardId,
-    /// Budgets and connection counts are this shard's share already.
-    pub(crate) settings: Settings,
-    pub(crate) directory: Arc<Directory>,
-    pub(crate) pool: Pool,
-    /// For chance and peer ids.
-    pub(crate) seed: u64,
-}
-
 /// Everything that one shard owns.
 #[derive(Debug)]
 pub(crate) struct Engine {
     turn: Turn,
     directory: Arc<Directory>,
-    swarms: Slots<Swarm>,
-    by_id: BTreeMap<TorrentId, SlotId>,
-    by_hash: HashMap<Sha1, SlotId>,
+    swarms: Swarms,
     udp: UdpTrackers,
-    /// Swarms with something due this turn.
-    due: Vec<SlotId>,
-    /// Swarms that a budget refused.
-    starved: BTreeSet<SlotId>,
-    timers: BTreeSet<(Instant, SlotId)>,
     /// When the shard was told to end, and by which command.
     shutdown: Option<Ticket>,
     now: Instant,
@@ -108,19 +82,12 @@ impl Engine {
         Engine {
             turn: Turn::new(config.shard, config.settings, config.pool, config.seed),
             directory: config.directory,
-            swarms: Slots::default(),
-            by_id: BTreeMap::new(),
-            by_hash: HashMap::new(),
+            swarms: Swarms::default(),
             udp,
-            due: Vec::new(),
-            starved: BTreeSet::new(),
-            timers: BTreeSet::new(),
             shutdown: None,
             now,
         }
     }
-
-    // handle_*: commands.
 
     pub(crate) fn handle_command(&mut self, now: Instant, ticket: Ticket, command: Command) {
         self.now = now;
@@ -141,10 +108,9 @@ impl Engine {
                 peers.iter().for_each(|address| swarm.candidates.add(now, *address));
                 swarm.dial(now, turn);
             }),
-            Command::Status(id) => match self.tell(id, |swarm, _| swarm.status(now)) {
-                Some(status) => Reply::Status(Box::new(status)),
-                None => Reply::NoSuchTorrent,
-            },
+            Command::Status(id) => self
+                .tell(id, |swarm, _| Reply::Status(Box::new(swarm.status(now))))
+                .unwrap_or(Reply::NoSuchTorrent),
         };
         self.turn.outputs.push_back(Output::Reply { ticket, reply });
     }
@@ -155,12 +121,8 @@ impl Engine {
         if self.shutdown.is_some() {
             return Reply::NoSuchTorrent;
         }
-        let (id, info_hash) = (addition.id, addition.torrent.info_hash());
         let is_paused = addition.is_paused;
-        let turn = &mut self.turn;
-        let slot = self.swarms.insert_with(|slot| Swarm::new(slot, addition, now, turn));
-        self.by_id.insert(id, slot);
-        self.by_hash.insert(info_hash, slot);
+        let slot = self.swarms.insert(now, &mut self.turn, addition);
         self.contain(slot, |swarm, turn| {
             swarm.alert(turn, AlertKind::Added);
             if !is_paused {
@@ -172,8 +134,7 @@ impl Engine {
 
     fn shut_down(&mut self, now: Instant, ticket: Ticket) {
         self.shutdown = Some(ticket);
-        let slots: Vec<SlotId> = self.swarms.iter().map(|(slot, _)| slot).collect();
-        for slot in slots {
+        for slot in self.swarms.slots() {
             self.contain(slot, |swarm, turn| swarm.leave(now, turn, Leave::Shutdown));
         }
         let conns: Vec<SlotId> = self.turn.conns.iter().map(|(id, _)| id).collect();
@@ -184,10 +145,7 @@ impl Engine {
     }
 
     fn order(&mut self, id: TorrentId, what: impl FnOnce(&mut Swarm, &mut Turn)) -> Reply {
-        match self.tell(id, what) {
-            Some(()) => Reply::Done,
-            None => Reply::NoSuchTorrent,
-        }
+        self.tell(id, what).map_or(Reply::NoSuchTorrent, |()| Reply::Done)
     }
 
     fn tell<R>(
@@ -195,7 +153,7 @@ impl Engine {
         id: TorrentId,
         what: impl FnOnce(&mut Swarm, &mut Turn) -> R,
     ) -> Option<R> {
-        let slot = self.by_id.get(&id).copied()?;
+        let slot = self.swarms.by_id(id)?;
         self.contain(slot, what)
     }
 
@@ -262,9 +220,9 @@ impl Engine {
     /// A stranger named a torrent before its handshake was whole, or with the end of it: if it
     /// lives on another shard, so does the connection from here on.
     fn route(&mut self, now: Instant, conn: ConnId, info_hash: Sha1, rest: &[u8]) {
-        if self.by_hash.contains_key(&info_hash) {
+        if self.swarms.by_hash(&info_hash).is_some() {
             // Ours: the rest of the handshake is awaited.
-            return self.listen_on(now, conn, rest);
+            return self.listen(now, conn, rest);
         }
         let owner = self.directory.find(&info_hash).filter(|shard| *shard != self.turn.shard);
         let Some(to) = owner else { return self.conn_failed(now, conn, true) };
@@ -275,17 +233,11 @@ impl Engine {
         self.turn.outputs.push_back(Output::HandOver { conn, to, bytes });
     }
 
-    fn listen_on(&mut self, now: Instant, conn: ConnId, rest: &[u8]) {
-        if !rest.is_empty() {
-            self.listen(now, conn, rest);
-        }
-    }
-
     /// The handshake is whole: the connection becomes a peer, or ends.
     fn introduce(&mut self, now: Instant, conn: ConnId, theirs: &Handshake, rest: &[u8]) {
         let Some(state) = self.turn.conns.get(conn.0) else { return };
         let (address, is_inbound) = (state.address, state.is_inbound);
-        let slot = state.swarm().or_else(|| self.by_hash.get(&theirs.info_hash).copied());
+        let slot = state.swarm().or_else(|| self.swarms.by_hash(&theirs.info_hash));
         let is_right = |slot: &SlotId| {
             self.swarms.get(*slot).is_some_and(|swarm| swarm.info_hash == theirs.info_hash)
         };
@@ -410,9 +362,7 @@ impl Engine {
             self.conn_failed(now, conn, true);
             self.turn.deadlines.remove(&(at, conn));
         }
-        let due: Vec<SlotId> =
-            self.timers.iter().take_while(|(at, _)| *at <= now).map(|(_, slot)| *slot).collect();
-        for slot in due {
+        for slot in self.swarms.timed_out(now) {
             self.contain(slot, |swarm, turn| swarm.handle_timeout(now, turn));
         }
         if self.udp.poll_timeout().is_some_and(|at| at <= now) {
@@ -459,7 +409,7 @@ impl Engine {
 
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let conn = self.turn.deadlines.first().map(|(at, _)| *at);
-        let swarm = self.timers.first().map(|(at, _)| *at);
+        let swarm = self.swarms.poll_timeout();
         conn.into_iter().chain(swarm).chain(self.udp.poll_timeout()).min()
     }
 
@@ -480,65 +430,31 @@ impl Engine {
         }
     }
 
-    /// Lets every swarm do what became due; false when there was nothing.
+    /// Lets one swarm do what became due; false when nothing is due any more.
     fn flush(&mut self) -> bool {
-        let has_freed = std::mem::take(&mut self.turn.has_freed);
-        if has_freed {
-            while let Some(slot) = self.starved.pop_first() {
-                self.contain(slot, |swarm, _| {
-                    swarm.is_starved = false;
-                    swarm.mark_all();
-                });
-            }
-        }
-        let Some(slot) = self.due.pop() else { return has_freed };
         let now = self.now;
-        let udp = self.contain_quietly(slot, |swarm, turn| {
-            swarm.is_due = false;
+        if std::mem::take(&mut self.turn.has_freed) {
+            self.swarms.feed_starved(now, &mut self.turn);
+        }
+        let Some(slot) = self.swarms.pop_due() else { return false };
+        let question = self.swarms.contain_quietly(now, &mut self.turn, slot, |swarm, turn| {
             swarm.flush(now, turn);
             swarm.next_udp(now, turn).map(|question| (swarm.id, question))
         });
-        if let Some((torrent, question)) = udp.flatten() {
+        if let Some((torrent, question)) = question.flatten() {
             let key = UdpKey { torrent, token: question.token };
             self.udp.ask(now, key, question.ask, &mut self.turn.rng);
             self.drain_udp(now);
             // There may be more questions behind this one.
-            self.mark(slot);
+            self.swarms.mark(slot);
         }
-        self.after_flush(slot);
-        true
-    }
-
-    fn after_flush(&mut self, slot: SlotId) {
-        let Some(swarm) = self.swarms.get_mut(slot) else { return };
-        if swarm.is_starved {
-            self.starved.insert(slot);
-        }
-        if swarm.phase == Phase::Left {
-            return self.remove(slot);
-        }
-        let next = swarm.poll_timeout();
-        if next != swarm.timer {
-            if let Some(old) = swarm.timer {
-                self.timers.remove(&(old, slot));
+        if let Some(left) = self.swarms.settle(slot) {
+            if let Some(Leave::Removed(ticket)) = left.leave {
+                self.turn.outputs.push_back(Output::Reply { ticket, reply: Reply::Done });
             }
-            swarm.timer = next;
-            self.timers.extend(next.map(|at| (at, slot)));
+            self.end_if_drained();
         }
-    }
-
-    fn remove(&mut self, slot: SlotId) {
-        let Some(swarm) = self.swarms.remove(slot) else { return };
-        self.by_id.remove(&swarm.id);
-        self.by_hash.remove(&swarm.info_hash);
-        self.starved.remove(&slot);
-        if let Some(at) = swarm.timer {
-            self.timers.remove(&(at, slot));
-        }
-        if let Some(Leave::Removed(ticket)) = swarm.leave {
-            self.turn.outputs.push_back(Output::Reply { ticket, reply: Reply::Done });
-        }
-        self.end_if_drained();
+        true
     }
 
     fn end_if_drained(&mut self) {
@@ -569,69 +485,13 @@ impl Engine {
         }
     }
 
-    fn mark(&mut self, slot: SlotId) {
-        if let Some(swarm) = self.swarms.get_mut(slot)
-            && !swarm.is_due
-        {
-            swarm.is_due = true;
-            self.due.push(slot);
-        }
-    }
-
     /// Lets a swarm work, and has it flushed at the end of the turn.
     fn contain<R>(
         &mut self,
         slot: SlotId,
         work: impl FnOnce(&mut Swarm, &mut Turn) -> R,
     ) -> Option<R> {
-        self.mark(slot);
-        self.contain_quietly(slot, work)
-    }
-
-    /// Lets a swarm work. If it panics, that torrent goes to its error state; the others and the
-    /// shard live on (D20).
-    fn contain_quietly<R>(
-        &mut self,
-        slot: SlotId,
-        work: impl FnOnce(&mut Swarm, &mut Turn) -> R,
-    ) -> Option<R> {
-        let swarm = self.swarms.get_mut(slot)?;
-        let turn = &mut self.turn;
-        match catch_unwind(AssertUnwindSafe(|| work(swarm, turn))) {
-            Ok(result) => Some(result),
-            Err(_) => {
-                self.break_swarm(slot);
-                None
-            }
-        }
-    }
-
-    /// The swarm panicked: its state cannot be trusted any more, only its identity. What it held is
-    /// given back by a second, contained attempt to halt it; if that panics too, budgets stay short
-    /// by what it held, which is the safe side.
-    fn break_swarm(&mut self, slot: SlotId) {
-        let now = self.now;
-        let Some(swarm) = self.swarms.get_mut(slot) else { return };
-        let turn = &mut self.turn;
-        let message =
-            "a bug in the engine was contained; please report it, then resume the torrent";
-        let fail = AssertUnwindSafe(|| swarm.fail(now, turn, message.to_owned()));
-        if catch_unwind(fail).is_err() {
-            let own: Vec<SlotId> = self
-                .turn
-                .conns
-                .iter()
-                .filter(|(_, conn)| conn.swarm() == Some(slot))
-                .map(|(id, _)| id)
-                .collect();
-            own.into_iter().for_each(|id| {
-                self.turn.close_conn(ConnId(id));
-            });
-            if let Some(swarm) = self.swarms.get_mut(slot) {
-                swarm.phase = Phase::Broken;
-                swarm.error = Some(message.to_owned());
-            }
-        }
+        self.swarms.contain(self.now, &mut self.turn, slot, work)
     }
 }
 

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::base::buffer::PageBuf;
+use crate::base::buffer::Pool;
+use crate::base::ids::ShardId;
 use crate::base::published::Published;
 use crate::base::status::TorrentState;
 use crate::base::status::TorrentStats;
@@ -15,6 +17,7 @@ use crate::engine::add::Allocation;
 use crate::engine::add::PieceOrder;
 use crate::engine::disk::DiskOp;
 use crate::engine::disk::FileSeen;
+use crate::engine::settings::Settings;
 
 /// One engine, its disk (one torrent) and what it said.
 struct Host {
@@ -253,7 +256,7 @@ fn a_panic_breaks_its_torrent_and_neither_the_shard_nor_the_others() {
     let mut pair = Pair::new(1_000_003, 32_768, &Settings::default());
     pair.run(100, |pair| pair.hosts[1].engine.stats().downloaded > 100_000);
     let engine = &mut pair.hosts[1].engine;
-    let slot = engine.by_id[&TorrentId(1)];
+    let slot = engine.swarms.by_id(TorrentId(1)).expect("it was added");
     let result = engine.contain(slot, |_, _| panic!("planted: this panic is part of a test"));
     assert!(matches!(result, None::<()>));
     pair.step();
@@ -265,4 +268,44 @@ fn a_panic_breaks_its_torrent_and_neither_the_shard_nor_the_others() {
     host.engine.handle_command(pair.now, Ticket(5), Command::Resume(TorrentId(1)));
     pair.run(60_000, |pair| pair.hosts[1].is_finished());
     assert!(pair.hosts[0].disk == pair.hosts[1].disk);
+}
+
+#[test]
+fn a_strangers_handshake_may_come_byte_by_byte() {
+    let mut pair = Pair::new(100_000, 32_768, &Settings::default());
+    pair.run(20, |pair| pair.hosts[0].alerts.contains(&AlertKind::Finished));
+    let engine = &mut pair.hosts[0].engine;
+    let slot = engine.swarms.by_id(TorrentId(1)).expect("it was added");
+    let info_hash = engine.swarms.get(slot).expect("it is there").info_hash;
+    let stranger = SocketAddr::from(([10, 0, 0, 9], 9));
+    let conn = engine.handle_accepted(pair.now, stranger).expect("there is room");
+    for byte in Handshake::ours(info_hash, [7; 20]).encode() {
+        engine.handle_bytes(pair.now, conn, &[byte]);
+    }
+    let mut batch = SendBatch::default();
+    engine.poll_send(pair.now, conn, &mut batch);
+    let sent: Vec<u8> = batch.parts().flatten().copied().collect();
+    assert_eq!(sent[28..48], *info_hash.as_bytes());
+}
+
+#[test]
+fn a_connection_for_another_shards_torrent_is_handed_over_with_its_bytes() {
+    let mut pair = Pair::new(100_000, 32_768, &Settings::default());
+    let elsewhere = Sha1::of(b"elsewhere");
+    let engine = &mut pair.hosts[0].engine;
+    engine.directory.set(elsewhere, Some(ShardId(3)));
+    let stranger = SocketAddr::from(([10, 0, 0, 9], 9));
+    let conn = engine.handle_accepted(pair.now, stranger).expect("there is room");
+    let bytes = Handshake::ours(elsewhere, [7; 20]).encode();
+    engine.handle_bytes(pair.now, conn, &bytes[..60]);
+    let outputs: Vec<Output> = std::iter::from_fn(|| engine.poll_output()).collect();
+    let is_right = |output: &Output| match output {
+        Output::HandOver { to, bytes: handed, .. } => *to == ShardId(3) && *handed == bytes[..60],
+        _ => false,
+    };
+    assert!(outputs.iter().any(is_right), "{outputs:?}");
+    let unknown = Handshake::ours(Sha1::of(b"nowhere"), [7; 20]).encode();
+    let conn = engine.handle_accepted(pair.now, stranger).expect("there is room");
+    engine.handle_bytes(pair.now, conn, &unknown);
+    assert!(matches!(engine.poll_output(), Some(Output::Close { .. })));
 }

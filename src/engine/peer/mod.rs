@@ -5,6 +5,7 @@
 //! swarm's business.
 
 pub(crate) mod control;
+pub(crate) mod event;
 pub(crate) mod fault;
 pub(crate) mod pieces;
 pub(crate) mod pipeline;
@@ -34,58 +35,15 @@ use crate::codec::message::MessageLimits;
 use crate::codec::message::Token;
 use crate::content::layout::Layout;
 use crate::engine::peer::control::Allowance;
+use crate::engine::peer::event::PeerEvent;
+use crate::engine::peer::event::Receiving;
 use crate::engine::peer::fault::PeerFault;
 use crate::engine::peer::pieces::Pieces;
-use crate::engine::peer::pipeline::Asked;
 use crate::engine::peer::pipeline::Pipeline;
 use crate::engine::peer::uploads::Uploads;
 use crate::engine::peer::uploads::Wanted;
 use crate::engine::to_ring::ConnId;
 use crate::engine::to_ring::SendBatch;
-
-/// What a peer's bytes mean to its swarm.
-#[derive(Debug)]
-pub(crate) enum PeerEvent<'i> {
-    /// It chokes us: these requests will not be answered (empty with the fast extension, where it
-    /// rejects each one).
-    Choked(Vec<Asked>),
-    Unchoked,
-    /// See [`Peer::is_interested`].
-    InterestChanged,
-    /// It has one more piece.
-    Has(PieceIndex),
-    /// It told all it has; see [`Peer::pieces`].
-    HasSet,
-    /// A request was queued.
-    Requested,
-    /// A block's header came, and whether we asked for it.
-    BlockStart {
-        piece: PieceIndex,
-        block: BlockIndex,
-        was_asked: bool,
-    },
-    BlockBytes(&'i [u8]),
-    BlockEnd,
-    /// It will not answer this request.
-    Rejected(PieceIndex, BlockIndex),
-    /// It allows this piece even while it chokes us.
-    AllowedFast,
-    /// It told its client name, queue length or that it only uploads.
-    Introduced,
-    /// Nothing for the swarm.
-    Nothing,
-}
-
-/// A block whose bytes are arriving.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Receiving {
-    pub(crate) piece: PieceIndex,
-    pub(crate) block: BlockIndex,
-    /// Bytes of it that have come.
-    pub(crate) position: u32,
-    /// Whether they are kept or passed over.
-    pub(crate) is_taken: bool,
-}
 
 /// A connected peer.
 #[derive(Debug)]

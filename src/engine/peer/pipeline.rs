@@ -35,10 +35,10 @@ const RELEASED_MAX: usize = 64;
 
 /// One request under way.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Asked {
-    pub(crate) piece: PieceIndex,
-    pub(crate) block: BlockIndex,
-    pub(crate) at: Instant,
+struct Asked {
+    piece: PieceIndex,
+    block: BlockIndex,
+    at: Instant,
 }
 
 /// Requests under way to one peer.
@@ -164,29 +164,29 @@ impl Pipeline {
 
     /// Takes back what is late: all but one request of a silent peer, which is snubbed from here
     /// on, and requests that were passed over for a minute.
-    pub(crate) fn take_late(&mut self, now: Instant) -> Vec<Asked> {
+    pub(crate) fn take_late(&mut self, now: Instant) -> Vec<(PieceIndex, BlockIndex)> {
         let is_late = self.deadline().is_some_and(|deadline| now >= deadline);
         let mut late = Vec::new();
         if is_late && !self.is_snubbed {
             self.is_snubbed = true;
-            late.extend(self.asked.drain(1..));
+            late.extend(self.asked.drain(1..).map(|a| (a.piece, a.block)));
         }
         while self.asked.front().is_some_and(|a| now.since(a.at) >= LOST) {
-            late.extend(self.asked.pop_front());
+            late.extend(self.asked.pop_front().map(|a| (a.piece, a.block)));
         }
         self.remember(&late);
         late
     }
 
     /// Takes back everything: the peer choked us or left.
-    pub(crate) fn take_all(&mut self) -> Vec<Asked> {
-        let all: Vec<Asked> = self.asked.drain(..).collect();
+    pub(crate) fn take_all(&mut self) -> Vec<(PieceIndex, BlockIndex)> {
+        let all: Vec<_> = self.asked.drain(..).map(|a| (a.piece, a.block)).collect();
         self.remember(&all);
         all
     }
 
-    fn remember(&mut self, late: &[Asked]) {
-        self.released.extend(late.iter().map(|a| (a.piece, a.block)));
+    fn remember(&mut self, late: &[(PieceIndex, BlockIndex)]) {
+        self.released.extend(late);
         let surplus = self.released.len().saturating_sub(RELEASED_MAX);
         self.released.drain(..surplus);
     }

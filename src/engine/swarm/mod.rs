@@ -21,7 +21,7 @@ use crate::engine::disk::DiskReply;
 use crate::engine::disk::JobId;
 use crate::engine::hasher::HashJob;
 use crate::engine::hasher::HashPurpose;
-use crate::engine::peer::PeerEvent;
+use crate::engine::peer::event::PeerEvent;
 use crate::engine::pick::ask::Release;
 use crate::engine::swarm::state::Phase;
 use crate::engine::swarm::state::Swarm;
@@ -57,7 +57,7 @@ impl Swarm {
             }
             PeerEvent::BlockBytes(bytes) => self.block_bytes(now, turn, id, bytes),
             PeerEvent::BlockEnd => self.block_end(now, turn, id),
-            PeerEvent::Choked(asked) => self.release(id, &asked, Release::Lost),
+            PeerEvent::Choked(owed) => self.picker.release_all(id.slot, &owed),
             PeerEvent::Rejected(piece, block) => {
                 self.picker.release(id.slot, piece, block, Release::Late);
             }

@@ -14,9 +14,7 @@ use crate::codec::handshake::Handshake;
 use crate::engine::alert::AlertKind;
 use crate::engine::peer::Peer;
 use crate::engine::peer::pieces::Pieces;
-use crate::engine::peer::pipeline::Asked;
 use crate::engine::pick::ask::Has;
-use crate::engine::pick::ask::Release;
 use crate::engine::swarm::state::Swarm;
 use crate::engine::to_ring::ConnId;
 use crate::engine::turn::Turn;
@@ -110,8 +108,7 @@ impl Swarm {
     /// The peer's connection is gone: what it owed goes to others, what it was owed is dropped.
     pub(crate) fn peer_left(&mut self, now: Instant, turn: &mut Turn, id: SlotId, reason: &str) {
         let Some(mut peer) = self.peers.remove(id) else { return };
-        let mut owed: Vec<(PieceIndex, BlockIndex)> =
-            peer.pipeline.take_all().iter().map(|a| (a.piece, a.block)).collect();
+        let mut owed = peer.pipeline.take_all();
         if let Some(receiving) = peer.receiving.filter(|receiving| receiving.is_taken) {
             owed.push((receiving.piece, receiving.block));
             self.abandon_through(turn, receiving.piece, receiving.block);
@@ -202,14 +199,6 @@ impl Swarm {
         if self.is_finished && wants_nothing && !peer.has_output() {
             self.drop_peer(now, turn, id, "both are complete");
         }
-    }
-
-    /// It will not answer these requests.
-    pub(crate) fn release(&mut self, id: SlotId, asked: &[Asked], why: Release) {
-        for a in asked.iter().rev() {
-            self.picker.release(id.slot, a.piece, a.block, why);
-        }
-        self.mark(id);
     }
 
     /// Dials candidates while there is room.

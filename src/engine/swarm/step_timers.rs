@@ -70,8 +70,8 @@ impl Swarm {
             self.abandon_through(turn, stuck.piece, stuck.block);
             self.picker.release(id.slot, stuck.piece, stuck.block, Release::Late);
         }
-        if !late.is_empty() {
-            self.release(id, &late, Release::Late);
+        for (piece, block) in late.into_iter().rev() {
+            self.picker.release(id.slot, piece, block, Release::Late);
         }
         self.mark(id);
     }

@@ -1,0 +1,48 @@
+//! What a peer's bytes mean: the words between a peer and its swarm.
+
+use crate::base::ids::BlockIndex;
+use crate::base::ids::PieceIndex;
+
+/// What a peer's bytes mean to its swarm.
+#[derive(Debug)]
+pub(crate) enum PeerEvent<'i> {
+    /// It chokes us: these requests will not be answered (empty with the fast extension, where it
+    /// rejects each one).
+    Choked(Vec<(PieceIndex, BlockIndex)>),
+    Unchoked,
+    /// Whether it wants something of us changed.
+    InterestChanged,
+    /// It has one more piece.
+    Has(PieceIndex),
+    /// It told all it has.
+    HasSet,
+    /// A request was queued.
+    Requested,
+    /// A block's header came, and whether we asked for it.
+    BlockStart {
+        piece: PieceIndex,
+        block: BlockIndex,
+        was_asked: bool,
+    },
+    BlockBytes(&'i [u8]),
+    BlockEnd,
+    /// It will not answer this request.
+    Rejected(PieceIndex, BlockIndex),
+    /// It allows this piece even while it chokes us.
+    AllowedFast,
+    /// It told its client name, queue length or that it only uploads.
+    Introduced,
+    /// Nothing for the swarm.
+    Nothing,
+}
+
+/// A block whose bytes are arriving.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Receiving {
+    pub(crate) piece: PieceIndex,
+    pub(crate) block: BlockIndex,
+    /// Bytes of it that have come.
+    pub(crate) position: u32,
+    /// Whether they are kept or passed over.
+    pub(crate) is_taken: bool,
+}

@@ -1,0 +1,173 @@
+//! The swarms of a shard: found by id and by hash, worked on one at a time, each panic contained.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::panic::AssertUnwindSafe;
+use std::panic::catch_unwind;
+
+use hashbrown::HashMap;
+
+use crate::base::digest::Sha1;
+use crate::base::ids::TorrentId;
+use crate::base::instant::Instant;
+use crate::base::slots::SlotId;
+use crate::base::slots::Slots;
+use crate::engine::add::Addition;
+use crate::engine::swarm::state::Phase;
+use crate::engine::swarm::state::Swarm;
+use crate::engine::to_ring::ConnId;
+use crate::engine::turn::Turn;
+
+/// What a torrent's owner is told after a contained panic.
+const CONTAINED: &str =
+    "a bug in the engine was contained; please report it, then resume the torrent";
+
+/// All swarms, who has something due this turn, and when each wakes.
+#[derive(Debug, Default)]
+pub(crate) struct Swarms {
+    all: Slots<Swarm>,
+    by_id: BTreeMap<TorrentId, SlotId>,
+    by_hash: HashMap<Sha1, SlotId>,
+    /// Swarms with something due this turn.
+    due: Vec<SlotId>,
+    /// Swarms that a budget refused.
+    starved: BTreeSet<SlotId>,
+    timers: BTreeSet<(Instant, SlotId)>,
+}
+
+impl Swarms {
+    pub(crate) fn insert(&mut self, now: Instant, turn: &mut Turn, addition: Addition) -> SlotId {
+        let (id, info_hash) = (addition.id, addition.torrent.info_hash());
+        let slot = self.all.insert_with(|slot| Swarm::new(slot, addition, now, turn));
+        self.by_id.insert(id, slot);
+        self.by_hash.insert(info_hash, slot);
+        slot
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    pub(crate) fn get(&self, slot: SlotId) -> Option<&Swarm> {
+        self.all.get(slot)
+    }
+
+    pub(crate) fn by_id(&self, id: TorrentId) -> Option<SlotId> {
+        self.by_id.get(&id).copied()
+    }
+
+    pub(crate) fn by_hash(&self, info_hash: &Sha1) -> Option<SlotId> {
+        self.by_hash.get(info_hash).copied()
+    }
+
+    pub(crate) fn slots(&self) -> Vec<SlotId> {
+        self.all.iter().map(|(slot, _)| slot).collect()
+    }
+
+    /// Lets a swarm work, and has it flushed at the end of the turn.
+    pub(crate) fn contain<R>(
+        &mut self,
+        now: Instant,
+        turn: &mut Turn,
+        slot: SlotId,
+        work: impl FnOnce(&mut Swarm, &mut Turn) -> R,
+    ) -> Option<R> {
+        self.mark(slot);
+        self.contain_quietly(now, turn, slot, work)
+    }
+
+    /// Lets a swarm work. If it panics, that torrent goes to its error state; the others and the
+    /// shard live on (D20).
+    pub(crate) fn contain_quietly<R>(
+        &mut self,
+        now: Instant,
+        turn: &mut Turn,
+        slot: SlotId,
+        work: impl FnOnce(&mut Swarm, &mut Turn) -> R,
+    ) -> Option<R> {
+        let swarm = self.all.get_mut(slot)?;
+        let result = catch_unwind(AssertUnwindSafe(|| work(swarm, turn)));
+        if result.is_err() {
+            break_swarm(now, turn, swarm);
+        }
+        result.ok()
+    }
+
+    pub(crate) fn mark(&mut self, slot: SlotId) {
+        if let Some(swarm) = self.all.get_mut(slot)
+            && !swarm.is_due
+        {
+            swarm.is_due = true;
+            self.due.push(slot);
+        }
+    }
+
+    /// The next swarm to be flushed.
+    pub(crate) fn pop_due(&mut self) -> Option<SlotId> {
+        let slot = self.due.pop()?;
+        if let Some(swarm) = self.all.get_mut(slot) {
+            swarm.is_due = false;
+        }
+        Some(slot)
+    }
+
+    /// Something came back to a budget: whoever was refused asks again.
+    pub(crate) fn feed_starved(&mut self, now: Instant, turn: &mut Turn) {
+        while let Some(slot) = self.starved.pop_first() {
+            self.contain(now, turn, slot, |swarm, _| {
+                swarm.is_starved = false;
+                swarm.mark_all();
+            });
+        }
+    }
+
+    /// The swarm was flushed: sees to its timer and to its hunger. A swarm that has left is
+    /// returned.
+    pub(crate) fn settle(&mut self, slot: SlotId) -> Option<Swarm> {
+        let swarm = self.all.get_mut(slot)?;
+        if swarm.is_starved {
+            self.starved.insert(slot);
+        }
+        let next = if swarm.phase == Phase::Left { None } else { swarm.poll_timeout() };
+        if next != swarm.timer {
+            if let Some(old) = swarm.timer {
+                self.timers.remove(&(old, slot));
+            }
+            swarm.timer = next;
+            self.timers.extend(next.map(|at| (at, slot)));
+        }
+        if swarm.phase != Phase::Left {
+            return None;
+        }
+        self.starved.remove(&slot);
+        let left = self.all.remove(slot)?;
+        self.by_id.remove(&left.id);
+        self.by_hash.remove(&left.info_hash);
+        Some(left)
+    }
+
+    /// Swarms whose timer is due.
+    pub(crate) fn timed_out(&self, now: Instant) -> Vec<SlotId> {
+        self.timers.iter().take_while(|(at, _)| *at <= now).map(|(_, slot)| *slot).collect()
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        self.timers.first().map(|(at, _)| *at)
+    }
+}
+
+/// The swarm panicked: its state cannot be trusted any more, only its identity. What it held is
+/// given back by a second, contained attempt to halt it; if that panics too, budgets stay short by
+/// what it held, which is the safe side.
+fn break_swarm(now: Instant, turn: &mut Turn, swarm: &mut Swarm) {
+    let fail = AssertUnwindSafe(|| swarm.fail(now, turn, CONTAINED.to_owned()));
+    if catch_unwind(fail).is_ok() {
+        return;
+    }
+    let conns = turn.conns.iter().filter(|(_, conn)| conn.swarm() == Some(swarm.slot));
+    for id in conns.map(|(id, _)| id).collect::<Vec<SlotId>>() {
+        turn.close_conn(ConnId(id));
+    }
+    swarm.phase = Phase::Broken;
+    swarm.error = Some(CONTAINED.to_owned());
+}
