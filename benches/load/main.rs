@@ -41,7 +41,7 @@ load seed ADDRESS FILE.torrent [--connections 50] [--depth 32] [--seconds 10 | -
 load leech ADDRESS FILE.torrent DATA [--connections 10] [--pid PID] [--seconds 600]
     connects seeding peers to the engine at ADDRESS, which leeches, and measures it.
 load serve ADDRESS FILE.torrent DATA [--connections N] [--seconds 600]
-    the same, but waits for N peers at ADDRESS: with `load seed` it shows the generator's own ceiling.
+    the same, but waits for N peers at ADDRESS: with `load seed` it shows its own ceiling.
 load many ADDRESS DIR_OF_TORRENTS [--connections 2000] [--interval 1000] [--seconds 30] [--pid PID]
     spreads peers over all torrents; each asks for one block every --interval milliseconds.";
 

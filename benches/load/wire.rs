@@ -109,7 +109,8 @@ impl Parser {
         }
     }
 
-    /// How long the head is, as far as it is known: length, id, and the fixed part of some messages.
+    /// How long the head is, as far as it is known: length, id, and the fixed part of some
+    /// messages.
     fn head_length(&self) -> usize {
         match self.head.as_slice() {
             _ if !self.is_open => HANDSHAKE,
