@@ -104,3 +104,8 @@ pub(crate) const ANNOUNCE_TIMEOUT: Duration = Duration::from_secs(120);
 pub(crate) const TRACKER_URL_LEN_MAX: usize = 2_048;
 /// UDP announces under way per shard: 10,000 torrents over two shards, each asking one tracker.
 pub(crate) const UDP_ANNOUNCE_MAX: usize = 8_192;
+/// Questions to the outside (HTTP, DNS) that wait for a thread, per session.
+pub(crate) const QUERY_QUEUE_MAX: usize = 4_096;
+/// Time that such a question may wait for a thread; with its own time-out it stays below
+/// `ANNOUNCE_TIMEOUT`.
+pub(crate) const QUERY_WAIT_MAX: Duration = Duration::from_secs(60);

@@ -8,3 +8,4 @@ pub(crate) mod doorbell;
 pub(crate) mod preflight;
 pub(crate) mod ring;
 pub(crate) mod sockets;
+pub(crate) mod trackers;

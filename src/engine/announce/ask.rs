@@ -4,6 +4,8 @@ use std::net::IpAddr;
 
 use crate::base::digest::Sha1;
 use crate::base::status::TrackerErrorClass;
+use crate::codec::announce::AnnounceEvent;
+use crate::codec::announce::AnnounceRequest;
 use crate::codec::announce::Refusal;
 use crate::codec::announce::Retry;
 use crate::engine::to_ring::QueryError;
@@ -25,6 +27,31 @@ pub(crate) struct Facts {
     pub(crate) left: u64,
     /// Peers asked for; 0 when there are enough.
     pub(crate) numwant: u32,
+}
+
+impl Facts {
+    /// The announce that says them; who leaves wants no peers.
+    pub(crate) fn request(
+        &self,
+        event: AnnounceEvent,
+        key: u32,
+        tracker_id: Option<Vec<u8>>,
+    ) -> AnnounceRequest {
+        let numwant = if event == AnnounceEvent::Stopped { 0 } else { self.numwant };
+        AnnounceRequest {
+            info_hash: self.info_hash,
+            peer_id: self.peer_id,
+            port: self.port,
+            uploaded: self.uploaded,
+            downloaded: self.downloaded,
+            left: self.left,
+            event,
+            key,
+            numwant: Some(numwant),
+            tracker_id,
+            ip: self.ip,
+        }
+    }
 }
 
 /// Why an announce or a scrape failed.

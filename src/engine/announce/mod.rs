@@ -6,8 +6,8 @@
 
 pub(crate) mod address;
 pub(crate) mod ask;
-mod dialect;
 pub(crate) mod event;
+mod interpret;
 pub(crate) mod redact;
 mod schedule;
 mod tracker;
@@ -26,21 +26,15 @@ use crate::base::status::TrackerErrorClass;
 use crate::base::status::TrackerStatus;
 use crate::codec::announce::AnnounceEvent as AskEvent;
 use crate::codec::announce::AnnounceReply;
-use crate::codec::announce::AnnounceRequest;
 use crate::codec::announce::ScrapeCounts;
-use crate::codec::tracker_http::announce_url;
-use crate::codec::tracker_http::scrape_query;
-use crate::codec::tracker_http::scrape_url;
 use crate::engine::announce::ask::Facts;
 use crate::engine::announce::ask::Failure;
 use crate::engine::announce::event::AnnounceEvent;
 use crate::engine::announce::event::UdpAnswer;
-use crate::engine::announce::event::UdpWhat;
 use crate::engine::announce::redact::printable;
 use crate::engine::announce::tracker::Flight;
 use crate::engine::announce::tracker::InFlight;
 use crate::engine::announce::tracker::Tracker;
-use crate::engine::announce::tracker::Way;
 use crate::engine::to_ring::HttpAnswer;
 use crate::engine::to_ring::QueryError;
 
@@ -183,11 +177,11 @@ impl Announcer {
         let answer = answer.map_err(Failure::from);
         match in_flight.flight {
             Flight::Announce(event) => {
-                let answer = answer.and_then(|answer| dialect::read_http(&answer));
+                let answer = answer.and_then(|answer| interpret::read_http(&answer));
                 self.finish_announce(now, index, event, answer, rng);
             }
             Flight::Scrape => {
-                let counts = answer.and_then(|a| dialect::read_http_scrape(&a, facts.info_hash));
+                let counts = answer.and_then(|a| interpret::read_http_scrape(&a, facts.info_hash));
                 self.finish_scrape(index, counts);
             }
         }
@@ -316,27 +310,11 @@ impl Announcer {
         let is_stopping = matches!(self.phase, Phase::Stopping { .. });
         let Some(tracker) = self.trackers.get_mut(index) else { return };
         let event = if is_stopping { AskEvent::Stopped } else { tracker.next_event() };
-        let numwant = if is_stopping { 0 } else { facts.numwant };
-        let request = AnnounceRequest {
-            info_hash: facts.info_hash,
-            peer_id: facts.peer_id,
-            port: facts.port,
-            uploaded: facts.uploaded,
-            downloaded: facts.downloaded,
-            left: facts.left,
-            event,
-            key: self.key,
-            numwant: Some(numwant),
-            tracker_id: tracker.tracker_id.clone(),
-            ip: facts.ip,
-        };
-        let output = match &tracker.way {
-            Way::Http => AnnounceEvent::Http { token, url: announce_url(&tracker.url, &request) },
-            Way::Udp(place) => place.ask(token, UdpWhat::Announce(request)),
-        };
+        let tracker_id = tracker.tracker_id.clone();
+        let question = tracker.question(token, facts.request(event, self.key, tracker_id));
         let (flight, deadline) = (Flight::Announce(event), now + ANNOUNCE_TIMEOUT);
         tracker.in_flight = Some(InFlight { token, flight, deadline, is_answered: false });
-        self.events.push_back(output);
+        self.events.push_back(question);
     }
 
     /// Asks the first tracker that can be scraped.
@@ -345,15 +323,7 @@ impl Announcer {
         self.scrape_at = now + ANNOUNCE_INTERVAL_MIN;
         let token = self.take_token();
         let Some(tracker) = self.trackers.iter_mut().find(|t| !t.is_refused) else { return };
-        let event = match &tracker.way {
-            Way::Http => match scrape_url(&tracker.url) {
-                Some(url) => {
-                    AnnounceEvent::Http { token, url: scrape_query(&url, &[facts.info_hash]) }
-                }
-                None => return,
-            },
-            Way::Udp(place) => place.ask(token, UdpWhat::Scrape(facts.info_hash)),
-        };
+        let Some(event) = tracker.scrape_question(token, facts.info_hash) else { return };
         let deadline = now + ANNOUNCE_TIMEOUT;
         let flight = Flight::Scrape;
         tracker.in_flight = Some(InFlight { token, flight, deadline, is_answered: false });

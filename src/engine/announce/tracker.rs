@@ -1,5 +1,6 @@
 //! One tracker of one torrent: where it is, whether it knows us, when it may be asked again.
 
+use crate::base::digest::Sha1;
 use crate::base::instant::Instant;
 use crate::base::limits::TRACKER_URL_LEN_MAX;
 use crate::base::rng::Rng;
@@ -7,8 +8,12 @@ use crate::base::status::TrackerErrorClass;
 use crate::base::status::TrackerStatus;
 use crate::codec::announce::AnnounceEvent as AskEvent;
 use crate::codec::announce::AnnounceReply;
+use crate::codec::announce::AnnounceRequest;
 use crate::codec::announce::Retry;
 use crate::codec::announce::ScrapeCounts;
+use crate::codec::tracker_http::announce_url;
+use crate::codec::tracker_http::scrape_query;
+use crate::codec::tracker_http::scrape_url;
 use crate::codec::tracker_udp::url_data;
 use crate::engine::announce::ask::Failure;
 use crate::engine::announce::event::AnnounceEvent;
@@ -65,7 +70,7 @@ pub(crate) struct InFlight {
 #[derive(Debug)]
 pub(crate) struct Tracker {
     pub(crate) url: String,
-    pub(crate) way: Way,
+    way: Way,
     pub(crate) tier: u32,
     /// The URL for eyes.
     pub(crate) shown: String,
@@ -134,6 +139,25 @@ impl Tracker {
             (true, _) => Instant::FAR,
             (false, AskEvent::None) => self.retry_at.max(self.early_at),
             (false, _) => self.retry_at,
+        }
+    }
+
+    /// The event that asks it.
+    pub(crate) fn question(&self, token: u32, request: AnnounceRequest) -> AnnounceEvent {
+        match &self.way {
+            Way::Http => AnnounceEvent::Http { token, url: announce_url(&self.url, &request) },
+            Way::Udp(place) => place.ask(token, UdpWhat::Announce(request)),
+        }
+    }
+
+    /// The event that asks it for counts; `None` when its URL leads to no scrape (BEP 48).
+    pub(crate) fn scrape_question(&self, token: u32, info_hash: Sha1) -> Option<AnnounceEvent> {
+        match &self.way {
+            Way::Http => {
+                let url = scrape_query(&scrape_url(&self.url)?, &[info_hash]);
+                Some(AnnounceEvent::Http { token, url })
+            }
+            Way::Udp(place) => Some(place.ask(token, UdpWhat::Scrape(info_hash))),
         }
     }
 

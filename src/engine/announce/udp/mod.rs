@@ -18,10 +18,10 @@ use crate::base::rng::Rng;
 use crate::base::status::TrackerErrorClass;
 use crate::codec::tracker_udp::UdpRequest;
 use crate::engine::announce::ask::Failure;
-use crate::engine::announce::dialect;
 use crate::engine::announce::event::UdpAnswer;
 use crate::engine::announce::event::UdpAsk;
 use crate::engine::announce::event::UdpKey;
+use crate::engine::announce::interpret;
 use crate::engine::announce::udp::lookup::Found;
 use crate::engine::announce::udp::lookup::Lookups;
 use crate::engine::to_ring::QueryError;
@@ -166,7 +166,7 @@ impl UdpTrackers {
         rng: &mut Rng,
     ) -> bool {
         let from = SocketAddr::new(from.ip().to_canonical(), from.port());
-        let Some(id) = dialect::udp_transaction(bytes) else { return false };
+        let Some(id) = interpret::udp_transaction(bytes) else { return false };
         match self.transactions.get(&id) {
             Some(transaction) if transaction.address == from => {}
             _ => return false,
@@ -174,7 +174,7 @@ impl UdpTrackers {
         let Some(transaction) = self.transactions.remove(&id) else { return false };
         self.due.remove(&(transaction.deadline, Due::Transaction(id)));
         match transaction.what {
-            What::Connect => match dialect::udp_read_connect(bytes) {
+            What::Connect => match interpret::udp_read_connect(bytes) {
                 Ok(connection) => self.connected(now, from, connection, rng),
                 Err(failure) => self.connect_failed(from, &failure),
             },
@@ -262,7 +262,7 @@ impl UdpTrackers {
         let bytes = match what {
             What::Connect => UdpRequest::Connect.encode(id),
             What::Job(job) => match (self.jobs.get(&job), connection) {
-                (Some(job), Some(connection)) => dialect::udp_ask(id, connection, &job.ask),
+                (Some(job), Some(connection)) => interpret::udp_ask(id, connection, &job.ask),
                 _ => return,
             },
         };
@@ -314,7 +314,7 @@ impl UdpTrackers {
 
     fn answered(&mut self, job: u64, from: SocketAddr, bytes: &[u8]) {
         let Some(asked) = self.jobs.get(&job) else { return };
-        let answer = dialect::udp_read(bytes, from.is_ipv6(), &asked.ask.what);
+        let answer = interpret::udp_read(bytes, from.is_ipv6(), &asked.ask.what);
         if answer.is_err() {
             // It may be the connection id that it did not like: the next question gets a new one.
             if let Some(endpoint) = self.endpoints.get_mut(&from) {
