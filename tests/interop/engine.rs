@@ -19,10 +19,16 @@ pub(crate) enum Engine {
     Ours,
     /// coreswarm with `--shards 2`.
     OursTwoShards,
+    /// transmission and libtorrent without uTP, which costs them a time-out of many seconds before they
+    /// try TCP, and without encryption, which the others have not.
     Transmission,
+    /// Tries encryption first, as it does by default.
+    TransmissionEncrypts,
     Aria2,
     Lt20,
     Lt21,
+    /// Tries encryption first, as it does by default.
+    Lt21Encrypts,
 }
 
 impl Engine {
@@ -31,9 +37,11 @@ impl Engine {
             Self::Ours => "coreswarm",
             Self::OursTwoShards => "coreswarm-two-shards",
             Self::Transmission => "transmission",
+            Self::TransmissionEncrypts => "transmission-encrypts",
             Self::Aria2 => "aria2",
             Self::Lt20 => "libtorrent-2.0",
             Self::Lt21 => "libtorrent-2.1",
+            Self::Lt21Encrypts => "libtorrent-2.1-encrypts",
         }
     }
 }
@@ -80,9 +88,9 @@ impl Peer {
         let program = match role.engine {
             Engine::Ours => coreswarm::start(&role, None)?,
             Engine::OursTwoShards => coreswarm::start(&role, Some(2))?,
-            Engine::Transmission => transmission::start(&role)?,
+            Engine::Transmission | Engine::TransmissionEncrypts => transmission::start(&role)?,
             Engine::Aria2 => aria2::start(&role)?,
-            Engine::Lt20 | Engine::Lt21 => libtorrent::start(&role)?,
+            Engine::Lt20 | Engine::Lt21 | Engine::Lt21Encrypts => libtorrent::start(&role)?,
         };
         Ok(Self { role, program })
     }
@@ -92,9 +100,13 @@ impl Peer {
         let Self { role, program } = self;
         match role.engine {
             Engine::Ours | Engine::OursTwoShards => coreswarm::wait_ready(role, program, deadline),
-            Engine::Transmission => transmission::wait_ready(role, program, deadline),
+            Engine::Transmission | Engine::TransmissionEncrypts => {
+                transmission::wait_ready(role, program, deadline)
+            }
             Engine::Aria2 => program.wait_listening(deadline, role.listen),
-            Engine::Lt20 | Engine::Lt21 => libtorrent::wait_ready(program, deadline),
+            Engine::Lt20 | Engine::Lt21 | Engine::Lt21Encrypts => {
+                libtorrent::wait_ready(program, deadline)
+            }
         }
     }
 
@@ -105,9 +117,13 @@ impl Peer {
             Engine::Ours | Engine::OursTwoShards => {
                 coreswarm::wait_finished(role, program, deadline)
             }
-            Engine::Transmission => transmission::wait_finished(role, program, deadline),
+            Engine::Transmission | Engine::TransmissionEncrypts => {
+                transmission::wait_finished(role, program, deadline)
+            }
             Engine::Aria2 => aria2::wait_finished(role, program, deadline),
-            Engine::Lt20 | Engine::Lt21 => libtorrent::wait_finished(program, deadline),
+            Engine::Lt20 | Engine::Lt21 | Engine::Lt21Encrypts => {
+                libtorrent::wait_finished(program, deadline)
+            }
         }
     }
 }

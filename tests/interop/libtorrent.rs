@@ -46,6 +46,9 @@ pub(crate) fn start(role: &Role) -> Result<Program> {
         if role.is_seed {
             command.arg("--seed");
         }
+        if role.engine == Engine::Lt21Encrypts {
+            command.arg("--encrypts");
+        }
         for address in &role.dial {
             command.args(["--connect", &address.to_string()]);
         }

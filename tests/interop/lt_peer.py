@@ -2,7 +2,7 @@
 
     lt_peer.py make ROOT NAME OUT PIECE_LENGTH      writes OUT, prints {"info_hash": ..}
     lt_peer.py peer --torrent F --dir D --listen IP:PORT [--seed] [--connect IP:PORT]...
-                    [--upload-limit BYTES_PER_S] [--slots N]
+                    [--upload-limit BYTES_PER_S] [--slots N] [--encrypts]
 
 A peer prints {"event": "ready"} once it listens (a seed: once its data is checked),
 {"event": "finished"} when it has everything, {"event": "stats", ..} when a number has changed, and ends on
@@ -44,26 +44,27 @@ def make(root, name, out, piece_length):
     say(info_hash=str(lt.torrent_info(lt.bdecode(data)).info_hash()))
 
 
-def session(listen, slots):
-    return lt.session(
-        {
-            "unchoke_slots_limit": slots,
-            "listen_interfaces": listen,
-            "enable_dht": False,
-            "enable_lsd": False,
-            "enable_upnp": False,
-            "enable_natpmp": False,
-            "enable_outgoing_utp": False,
-            "enable_incoming_utp": False,
-            "out_enc_policy": int(lt.enc_policy.disabled),
-            "allow_multiple_connections_per_ip": True,
-            "min_reconnect_time": 1,
-            "alert_mask": lt.alert.category_t.error_notification
-            | lt.alert.category_t.status_notification
-            | lt.alert.category_t.tracker_notification
-            | lt.alert.category_t.connect_notification,
-        }
-    )
+def session(options):
+    category = lt.alert.category_t
+    settings = {
+        "listen_interfaces": options.listen,
+        "enable_dht": False,
+        "enable_lsd": False,
+        "enable_upnp": False,
+        "enable_natpmp": False,
+        "enable_outgoing_utp": False,
+        "enable_incoming_utp": False,
+        "min_reconnect_time": 1,
+        "allow_multiple_connections_per_ip": True,
+        "unchoke_slots_limit": options.slots,
+        "alert_mask": category.error_notification
+        | category.status_notification
+        | category.tracker_notification
+        | category.connect_notification,
+    }
+    if not options.encrypts:
+        settings["out_enc_policy"] = int(lt.enc_policy.disabled)
+    return lt.session(settings)
 
 
 def add(ses, options):
@@ -80,7 +81,7 @@ def add(ses, options):
 def peer(options):
     running = [True]
     signal.signal(signal.SIGTERM, lambda *_: running.clear())
-    ses = session(options.listen, options.slots)
+    ses = session(options)
     handle = add(ses, options)
     to_dial = [(ip, int(port)) for ip, port in (a.rsplit(":", 1) for a in options.connect)]
     ready = finished = False
@@ -124,6 +125,7 @@ def main():
     for name in ("--torrent", "--dir", "--listen"):
         taker.add_argument(name, required=True)
     taker.add_argument("--seed", action="store_true")
+    taker.add_argument("--encrypts", action="store_true", help="tries encryption first")
     taker.add_argument("--connect", action="append", default=[])
     taker.add_argument("--upload-limit", type=int, default=0)
     taker.add_argument("--slots", type=int, default=8, help="unchoked at a time; -1: all")

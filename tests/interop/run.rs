@@ -253,7 +253,10 @@ impl<'a> Stage<'a> {
         }
         for peer in self.leeches.iter().chain(&self.seed) {
             // transmission 3 does not create empty files.
-            let lenient = peer.role.engine == Engine::Transmission && !peer.role.is_seed;
+            let engine = peer.role.engine;
+            let is_transmission =
+                matches!(engine, Engine::Transmission | Engine::TransmissionEncrypts);
+            let lenient = is_transmission && !peer.role.is_seed;
             let compared = self.payload.compare(&peer.role.data, lenient);
             compared.with_context(|| format!("comparing {}", peer.role.name()))?;
         }

@@ -14,9 +14,11 @@ use crate::engine::Engine;
 use crate::engine::Engine::Aria2;
 use crate::engine::Engine::Lt20;
 use crate::engine::Engine::Lt21;
+use crate::engine::Engine::Lt21Encrypts;
 use crate::engine::Engine::Ours;
 use crate::engine::Engine::OursTwoShards;
 use crate::engine::Engine::Transmission;
+use crate::engine::Engine::TransmissionEncrypts;
 use crate::payload::Shape;
 use crate::payload::Shape::Large;
 use crate::payload::Shape::Multi;
@@ -101,6 +103,11 @@ fn pairs() -> Vec<Case> {
         (Lt21,          OursTwoShards, LeechDials,  Multi),
         (OursTwoShards, Lt21,         LeechDials,   Multi),
         (Ours,          Ours,         HttpTracker,  Multi),
+        // peers that try encryption first, and have to fall back
+        (Ours,          Lt21Encrypts, LeechDials,  Single),
+        (Lt21Encrypts, Ours,         HttpTracker,  Single),
+        (Ours,          TransmissionEncrypts, HttpTracker, Single),
+        (TransmissionEncrypts, Ours, HttpTracker,  Single),
     ];
     rows.iter().map(|&row| pair("", row)).collect()
 }
@@ -117,6 +124,8 @@ fn controls() -> Vec<Case> {
         (Lt21,          Transmission, UdpTracker,   Multi),
         (Lt20,          Lt21,         HttpsTracker, Single),
         (Lt21,          Lt20,         LeechDials,   Single),
+        (Lt20,          Lt21Encrypts, LeechDials,  Single),
+        (Aria2,         TransmissionEncrypts, HttpTracker, Single),
     ];
     let mut cases: Vec<Case> = rows.iter().map(|&row| pair("control/", row)).collect();
     cases.push(mixed("control/mixed", Lt21, &[Transmission, Aria2, Lt20]));

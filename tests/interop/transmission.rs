@@ -13,6 +13,7 @@ use anyhow::ensure;
 use serde_json::Value;
 use serde_json::json;
 
+use crate::engine::Engine;
 use crate::engine::Role;
 use crate::program::Deadline;
 use crate::program::Program;
@@ -23,13 +24,14 @@ const SEEDING: u64 = 6;
 /// Starts a daemon with a configuration of its own; the torrent is added when it answers.
 pub(crate) fn start(role: &Role) -> Result<Program> {
     ensure!(role.dial.is_empty(), "transmission cannot be given the address of a peer");
+    let encrypts = role.engine == Engine::TransmissionEncrypts;
     let settings = json!({
         "bind-address-ipv4": role.listen.ip().to_string(),
         "blocklist-enabled": false,
         "dht-enabled": false,
         "download-dir": role.data,
         "download-queue-enabled": false,
-        "encryption": 0,
+        "encryption": i32::from(encrypts),
         "incomplete-dir-enabled": false,
         "lpd-enabled": false,
         "peer-port": role.listen.port(),
