@@ -471,3 +471,6 @@ impl Peer {
         if self.control.take(now) { Ok(()) } else { Err(PeerFault::Flood) }
     }
 }
+
+#[cfg(test)]
+mod tests;

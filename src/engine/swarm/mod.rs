@@ -63,7 +63,7 @@ impl Swarm {
             }
             PeerEvent::Has(piece) => self.handle_has(now, turn, id, piece),
             PeerEvent::HasSet => self.handle_has_set(now, turn, id),
-            PeerEvent::InterestChanged => self.choose_unchoked(now, turn),
+            PeerEvent::InterestChanged => self.wants_choice = true,
             PeerEvent::Introduced => self.drop_if_useless(now, turn, id),
             // What became possible is done when the turn is flushed.
             PeerEvent::Unchoked
@@ -174,6 +174,9 @@ impl Swarm {
 
     /// Does once per turn what became due in it, however often it became due (C1).
     pub(crate) fn flush(&mut self, now: Instant, turn: &mut Turn) {
+        if std::mem::take(&mut self.wants_choice) {
+            self.choose_unchoked(now, turn);
+        }
         if self.picker.take_new_work() {
             self.mark_all();
         }

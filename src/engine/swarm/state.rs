@@ -90,6 +90,8 @@ pub(crate) struct Swarm {
     pub(crate) blame: Blame,
     pub(crate) candidates: Candidates,
     pub(crate) choker: Choker<u32>,
+    /// Somebody's interest changed: slots are given anew at the end of the turn.
+    pub(crate) wants_choice: bool,
     pub(crate) announcer: Announcer,
     pub(crate) has_announced_stop: bool,
     pub(crate) peers: Slots<Peer>,
@@ -148,6 +150,7 @@ impl Swarm {
             blame: Blame::default(),
             candidates,
             choker: Choker::new(now),
+            wants_choice: false,
             announcer: Announcer::new(addition.torrent.trackers(), &mut turn.rng),
             has_announced_stop: false,
             peers: Slots::default(),

@@ -119,6 +119,7 @@ impl Swarm {
             Pieces::Some(field) => self.picker.peer_left(field),
         }
         turn.free_reads(peer.uploads.held());
+        self.wants_choice |= peer.unchoked_since.is_some();
         let is_pair_of_seeds = peer.pieces.is_all() && self.is_complete();
         let pause = if is_pair_of_seeds { REDIAL_SEED } else { REDIAL };
         self.candidates.left(now, peer.address, pause);

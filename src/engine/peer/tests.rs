@@ -1,0 +1,233 @@
+//! A peer's side of the protocol: what each message means, and which ones are faults.
+
+use super::*;
+use crate::base::digest::Sha1;
+use crate::base::limits::BLOCK_LEN;
+use crate::base::limits::CONTROL_BURST_MAX;
+use crate::base::slots::SlotId;
+
+const PIECES: u32 = 10;
+
+fn layout() -> Layout {
+    Layout::new(u64::from(PIECES) * 65_536 - 100, 65_536).unwrap()
+}
+
+fn peer_with(has_fast: bool) -> Peer {
+    let mut theirs = Handshake::ours(Sha1::of(b"t"), *b"-XX0000-abcdefghijkl");
+    if !has_fast {
+        theirs.reserved[7] = 0;
+    }
+    let conn = ConnId(SlotId { slot: 0, generation: 0 });
+    let address = SocketAddr::from(([10, 0, 0, 1], 1));
+    Peer::new(conn, address, true, &theirs, layout(), Instant::ZERO)
+}
+
+fn wire(messages: &[Message<'_>]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    messages.iter().for_each(|message| message.encode(&mut bytes));
+    bytes
+}
+
+/// Feeds messages; the events in words, or the fault.
+fn feed(peer: &mut Peer, messages: &[Message<'_>]) -> Result<Vec<String>, PeerFault> {
+    let bytes = wire(messages);
+    let mut input = &bytes[..];
+    let mut events = Vec::new();
+    while let Some(event) = peer.next_event(Instant::ZERO, &mut input)? {
+        events.push(format!("{event:?}"));
+    }
+    Ok(events)
+}
+
+fn sent(peer: &mut Peer) -> Vec<u8> {
+    let mut batch = SendBatch::default();
+    peer.poll_send(&mut batch);
+    batch.parts().flatten().copied().collect()
+}
+
+fn request(piece: u32, begin: u32) -> Message<'static> {
+    Message::Request { piece, begin, length: BLOCK_LEN }
+}
+
+#[test]
+fn a_bitfield_comes_once_first_and_without_spare_bits() {
+    let good = Message::Bitfield(&[0xff, 0xc0]);
+    assert_eq!(feed(&mut peer_with(true), &[good]), Ok(vec!["HasSet".to_owned()]));
+    let spare = feed(&mut peer_with(true), &[Message::Bitfield(&[0xff, 0xe0])]);
+    assert_eq!(spare, Err(PeerFault::SpareBits));
+    for first in [good, Message::Have(1), Message::HaveAll] {
+        let late = feed(&mut peer_with(true), &[first, good]);
+        assert_eq!(late, Err(PeerFault::LateBitfield), "after {first:?}");
+    }
+    let short = feed(&mut peer_with(true), &[Message::Bitfield(&[0xff])]);
+    assert!(matches!(short, Err(PeerFault::Message(_))));
+}
+
+#[test]
+fn fast_messages_need_the_fast_extension() {
+    let fast = [
+        Message::HaveAll,
+        Message::HaveNone,
+        Message::Suggest(1),
+        Message::AllowedFast(1),
+        Message::Reject { piece: 1, begin: 0, length: BLOCK_LEN },
+    ];
+    for message in fast {
+        assert!(feed(&mut peer_with(true), &[message]).is_ok(), "{message:?}");
+        let fault = feed(&mut peer_with(false), &[message]);
+        assert!(matches!(fault, Err(PeerFault::NotAgreed(_))), "{message:?}");
+    }
+}
+
+#[test]
+fn numbers_outside_the_torrent_are_faults() {
+    let last = PIECES - 1;
+    let outside = [
+        Message::Have(PIECES),
+        request(PIECES, 0),
+        request(0, 65_536),
+        request(0, 65_535),
+        request(last, 65_536 - BLOCK_LEN),
+        Message::Request { piece: 0, begin: 0, length: 0 },
+        Message::Request { piece: 0, begin: 0, length: BLOCK_LEN + 1 },
+        Message::Request { piece: 0, begin: u32::MAX, length: 2 },
+        Message::Cancel { piece: PIECES, begin: 0, length: 1 },
+        Message::AllowedFast(PIECES),
+        Message::Suggest(u32::MAX),
+        Message::Reject { piece: 0, begin: 1, length: BLOCK_LEN },
+    ];
+    for message in outside {
+        let fault = feed(&mut peer_with(true), &[message]);
+        assert!(matches!(fault, Err(PeerFault::Layout(_))), "{message:?} gave {fault:?}");
+    }
+}
+
+#[test]
+fn a_request_while_choked_is_rejected_and_a_flood_of_them_ends_the_connection() {
+    let mut peer = peer_with(true);
+    assert_eq!(feed(&mut peer, &[request(3, 0)]), Ok(vec!["Nothing".to_owned()]));
+    let reject = Message::Reject { piece: 3, begin: 0, length: BLOCK_LEN };
+    assert_eq!(sent(&mut peer), wire(&[reject]));
+    let flood = vec![request(3, 0); REQUEST_QUEUE_MAX + REJECT_MAX as usize];
+    assert_eq!(feed(&mut peer, &flood), Err(PeerFault::Rejects));
+}
+
+#[test]
+fn unchoked_requests_are_queued_up_to_the_bound_then_rejected() {
+    let mut peer = peer_with(true);
+    peer.unchoke(Instant::ZERO);
+    let window = vec![request(3, 0); REQUEST_QUEUE_MAX];
+    assert!(feed(&mut peer, &window).is_ok_and(|events| events.iter().all(|e| e == "Requested")));
+    assert!(feed(&mut peer, &vec![request(3, 0); REJECT_MAX as usize]).is_ok());
+    assert_eq!(feed(&mut peer, &[request(3, 0)]), Err(PeerFault::Rejects));
+}
+
+#[test]
+fn choking_answers_every_request_that_is_not_being_read() {
+    let mut peer = peer_with(true);
+    peer.unchoke(Instant::ZERO);
+    feed(&mut peer, &[request(1, 0), request(2, 0)]).unwrap();
+    sent(&mut peer);
+    peer.choke(Instant::ZERO);
+    let rejects = [1, 2].map(|piece| Message::Reject { piece, begin: 0, length: BLOCK_LEN });
+    assert_eq!(sent(&mut peer), wire(&[Message::Choke, rejects[0], rejects[1]]));
+    peer.choke(Instant::ZERO);
+    assert!(sent(&mut peer).is_empty(), "choked already");
+}
+
+#[test]
+fn a_choke_drops_our_requests_without_the_fast_extension_and_keeps_them_with_it() {
+    for (has_fast, kept) in [(true, 1), (false, 0)] {
+        let mut peer = peer_with(has_fast);
+        feed(&mut peer, &[Message::Unchoke]).unwrap();
+        let piece = layout().piece(4).unwrap();
+        peer.request(Instant::ZERO, piece, BlockIndex(0));
+        feed(&mut peer, &[Message::Choke]).unwrap();
+        assert_eq!((peer.pipeline.len(), peer.chokes_us()), (kept, true));
+    }
+}
+
+#[test]
+fn what_we_have_is_told_in_the_shortest_way() {
+    let mut some = Bitfield::zeros(PIECES);
+    some.set(3);
+    let cases: [(bool, Bitfield, Vec<u8>); 6] = [
+        (true, Bitfield::ones(PIECES), wire(&[Message::HaveAll])),
+        (true, Bitfield::zeros(PIECES), wire(&[Message::HaveNone])),
+        (true, some.clone(), wire(&[Message::Bitfield(&[0x10, 0])])),
+        (false, Bitfield::ones(PIECES), wire(&[Message::Bitfield(&[0xff, 0xc0])])),
+        (false, Bitfield::zeros(PIECES), vec![]),
+        (false, some, wire(&[Message::Bitfield(&[0x10, 0])])),
+    ];
+    for (has_fast, have, expected) in cases {
+        let mut peer = peer_with(has_fast);
+        peer.tell_pieces(&have);
+        assert_eq!(sent(&mut peer), expected, "fast {has_fast}, have {have:?}");
+    }
+}
+
+#[test]
+fn interest_is_told_only_when_it_changes() {
+    let mut peer = peer_with(true);
+    peer.set_interest(false);
+    peer.set_interest(true);
+    peer.set_interest(true);
+    peer.set_interest(false);
+    assert_eq!(sent(&mut peer), wire(&[Message::Interested, Message::NotInterested]));
+}
+
+#[test]
+fn a_block_nobody_asked_for_is_known_as_such() {
+    let mut peer = peer_with(true);
+    let piece = layout().piece(4).unwrap();
+    peer.request(Instant::ZERO, piece, BlockIndex(1));
+    for (block, was_asked) in [(1, true), (1, false), (2, false)] {
+        let header = crate::codec::message::piece_header(4, block * BLOCK_LEN, BLOCK_LEN);
+        let mut bytes = header.to_vec();
+        bytes.resize(13 + BLOCK_LEN as usize, 0);
+        let mut input = &bytes[..];
+        let event = peer.next_event(Instant::ZERO, &mut input).unwrap().unwrap();
+        let expected = PeerEvent::BlockStart { piece, block: BlockIndex(block), was_asked };
+        assert_eq!(format!("{event:?}"), format!("{expected:?}"));
+        while peer.next_event(Instant::ZERO, &mut input).unwrap().is_some() {}
+    }
+}
+
+#[test]
+fn control_messages_are_bounded_and_requests_are_not_among_them() {
+    let flood = vec![Message::Interested; CONTROL_BURST_MAX as usize + 1];
+    assert_eq!(feed(&mut peer_with(true), &flood), Err(PeerFault::Flood));
+    let mut peer = peer_with(true);
+    let haves: Vec<Message<'_>> = (0..5000).map(|n| Message::Have(n % PIECES)).collect();
+    assert!(feed(&mut peer, &haves).is_ok(), "have is bounded by the piece count instead");
+}
+
+#[test]
+fn silence_is_answered_with_keep_alives_and_ended_after_two_minutes() {
+    let mut peer = peer_with(true);
+    assert!(peer.handle_timeout(Instant::from_millis(89_999)));
+    assert!(sent(&mut peer).is_empty());
+    assert!(peer.handle_timeout(Instant::from_millis(90_000)));
+    assert_eq!(sent(&mut peer), wire(&[Message::KeepAlive]));
+    assert!(!peer.handle_timeout(Instant::from_millis(120_000)));
+}
+
+#[test]
+fn an_extension_handshake_sets_the_window_and_may_come_four_times() {
+    let mut peer = peer_with(true);
+    let theirs = ExtensionHandshake {
+        reqq: Some(5),
+        client: Some("Other 1.0".to_owned()),
+        is_upload_only: true,
+        ..ExtensionHandshake::default()
+    };
+    let payload = theirs.encode();
+    let message = Message::Extended { id: 0, payload: &payload };
+    assert_eq!(feed(&mut peer, &[message]), Ok(vec!["Introduced".to_owned()]));
+    assert_eq!((peer.pipeline.room(), peer.is_upload_only), (5, true));
+    assert_eq!(peer.client.as_deref(), Some("Other 1.0"));
+    let again = feed(&mut peer, &[message, message, message, message]);
+    assert!(matches!(again, Err(PeerFault::Extension(_))));
+    let garbage = Message::Extended { id: 0, payload: b"garbage" };
+    assert!(matches!(feed(&mut peer_with(true), &[garbage]), Err(PeerFault::Extension(_))));
+}
