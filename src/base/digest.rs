@@ -30,7 +30,7 @@ impl Sha1 {
     }
 
     /// Of `bytes`, in one go.
-    pub(crate) fn of(bytes: &[u8]) -> Sha1 {
+    pub fn of(bytes: &[u8]) -> Sha1 {
         Sha1(sha1::Sha1::digest(bytes).into())
     }
 }

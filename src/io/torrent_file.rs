@@ -1,0 +1,64 @@
+//! .torrent files from the caller's disk, read whole and bounded.
+
+use std::fs::File;
+use std::io;
+use std::io::Read;
+use std::path::Path;
+use std::path::PathBuf;
+
+use crate::base::limits::TORRENT_FILE_LEN_MAX;
+use crate::content::torrent::Torrent;
+use crate::content::torrent::TorrentError;
+
+/// Why a .torrent file could not be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// The system could not read it.
+    #[error("expected a readable .torrent file at {path:?}: {source}")]
+    Io {
+        /// Where it should be.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It was read, and is not a torrent that can be used.
+    #[error("{path:?}: {source}")]
+    Torrent {
+        /// Where it is.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: TorrentError,
+    },
+}
+
+/// Reads and checks the file at `path`. Blocks; for callers' threads only.
+pub(crate) fn read(path: &Path) -> Result<Torrent, ReadError> {
+    let bytes =
+        read_bounded(path).map_err(|source| ReadError::Io { path: path.to_owned(), source })?;
+    let torrent = Torrent::parse(&bytes);
+    torrent.map_err(|source| ReadError::Torrent { path: path.to_owned(), source })
+}
+
+/// One byte more than any torrent may have is enough to be refused by its length.
+fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(TORRENT_FILE_LEN_MAX + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_name_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.torrent");
+        let missing = read(&path).unwrap_err();
+        assert!(missing.to_string().contains("x.torrent"), "{missing}");
+        std::fs::write(&path, "not bencode").unwrap();
+        assert!(matches!(read(&path), Err(ReadError::Torrent { .. })));
+        assert!(matches!(read(dir.path()), Err(ReadError::Io { .. })), "a directory");
+    }
+}

@@ -1,0 +1,93 @@
+//! What is added to a session: a torrent, its place on disk, and how to go about it.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::content::torrent::Torrent;
+use crate::content::torrent::TorrentError;
+use crate::engine::add::Allocation;
+use crate::engine::add::PieceOrder;
+use crate::io::torrent_file;
+use crate::io::torrent_file::ReadError;
+
+/// A torrent to add and what to do with it [I4].
+///
+/// Defaults: files lie below the current directory and get their space reserved, pieces are fetched
+/// rarest first, and it starts at once. Existing data is always checked before anything is fetched.
+#[derive(Clone, Debug)]
+pub struct AddTorrent {
+    pub(crate) torrent: Arc<Torrent>,
+    pub(crate) directory: PathBuf,
+    pub(crate) peers: Vec<SocketAddr>,
+    pub(crate) allocation: Allocation,
+    pub(crate) order: PieceOrder,
+    pub(crate) is_paused: bool,
+}
+
+impl AddTorrent {
+    /// From a .torrent file of at most 64 MiB. Blocks while the file is read.
+    pub fn from_file(path: impl AsRef<Path>) -> Result<AddTorrent, ReadError> {
+        Ok(AddTorrent::from_torrent(torrent_file::read(path.as_ref())?))
+    }
+
+    /// From the bytes of a .torrent file.
+    pub fn from_bytes(bytes: &[u8]) -> Result<AddTorrent, TorrentError> {
+        Ok(AddTorrent::from_torrent(Torrent::parse(bytes)?))
+    }
+
+    /// From a torrent that was parsed or made before.
+    pub fn from_torrent(torrent: impl Into<Arc<Torrent>>) -> AddTorrent {
+        AddTorrent {
+            torrent: torrent.into(),
+            directory: PathBuf::from("."),
+            peers: Vec::new(),
+            allocation: Allocation::default(),
+            order: PieceOrder::default(),
+            is_paused: false,
+        }
+    }
+
+    /// The directory below which the torrent's files lie; it is made when the first byte is
+    /// written.
+    pub fn directory(mut self, directory: impl Into<PathBuf>) -> AddTorrent {
+        self.directory = directory.into();
+        self
+    }
+
+    /// A peer to try, beside those that trackers name. More calls add more.
+    pub fn peer(mut self, address: SocketAddr) -> AddTorrent {
+        self.peers.push(address);
+        self
+    }
+
+    /// Peers to try, beside those that trackers name. More calls add more.
+    pub fn peers(mut self, addresses: impl IntoIterator<Item = SocketAddr>) -> AddTorrent {
+        self.peers.extend(addresses);
+        self
+    }
+
+    /// How file space is reserved. Default [`Allocation::Full`].
+    pub fn allocation(mut self, allocation: Allocation) -> AddTorrent {
+        self.allocation = allocation;
+        self
+    }
+
+    /// Whether pieces are fetched in order instead of rarest first. Default false.
+    pub fn sequential(mut self, is_sequential: bool) -> AddTorrent {
+        self.order = if is_sequential { PieceOrder::Sequential } else { PieceOrder::RarestFirst };
+        self
+    }
+
+    /// Whether it waits for `resume` before it does anything. Default false.
+    pub fn paused(mut self, is_paused: bool) -> AddTorrent {
+        self.is_paused = is_paused;
+        self
+    }
+
+    /// What will be added.
+    pub fn torrent(&self) -> &Torrent {
+        &self.torrent
+    }
+}

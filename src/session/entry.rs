@@ -1,0 +1,61 @@
+//! One torrent as the session knows it: what its handles share.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+
+use crate::base::ids::ShardId;
+use crate::base::ids::TorrentId;
+use crate::base::published::Published;
+use crate::base::status::TorrentState;
+use crate::base::status::TorrentStats;
+use crate::content::torrent::Torrent;
+
+/// A torrent's identity and figures. Shared by the registry and all handles.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) id: TorrentId,
+    pub(crate) shard: ShardId,
+    pub(crate) torrent: Arc<Torrent>,
+    pub(crate) stats: Arc<Published<TorrentStats>>,
+    is_gone: AtomicBool,
+}
+
+impl Entry {
+    pub(crate) fn new(id: TorrentId, shard: ShardId, torrent: Arc<Torrent>) -> Entry {
+        let stats = Arc::new(Published::new(first_stats(id, &torrent)));
+        Entry { id, shard, torrent, stats, is_gone: AtomicBool::new(false) }
+    }
+
+    pub(crate) fn is_gone(&self) -> bool {
+        self.is_gone.load(Ordering::Acquire)
+    }
+
+    /// From here on every handle says `Gone`.
+    pub(crate) fn set_gone(&self) {
+        self.is_gone.store(true, Ordering::Release);
+    }
+}
+
+/// What is published until the shard has had its first look.
+fn first_stats(id: TorrentId, torrent: &Torrent) -> TorrentStats {
+    TorrentStats {
+        id,
+        info_hash: torrent.info_hash(),
+        state: TorrentState::Opening,
+        piece_count: torrent.piece_count(),
+        have_count: 0,
+        have_bytes: 0,
+        total_bytes: torrent.total_length(),
+        checked_count: 0,
+        downloaded: 0,
+        uploaded: 0,
+        wasted: 0,
+        download_rate: 0,
+        upload_rate: 0,
+        peer_count: 0,
+        seed_count: 0,
+        candidate_count: 0,
+        outstanding_count: 0,
+    }
+}

@@ -1,0 +1,148 @@
+//! A torrent of a running session, from outside.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::base::digest::Sha1;
+use crate::base::ids::ShardId;
+use crate::base::ids::TorrentId;
+use crate::base::status::TorrentState;
+use crate::base::status::TorrentStats;
+use crate::base::status::TorrentStatus;
+use crate::content::torrent::Torrent;
+use crate::engine::command::Command;
+use crate::engine::to_ring::Reply;
+use crate::io::clock::Clock;
+use crate::io::link::ShardLink;
+use crate::session::ask;
+use crate::session::ask::ASK_TIMEOUT;
+use crate::session::ask::AskError;
+use crate::session::entry::Entry;
+use crate::session::registry::Registry;
+
+/// How often waiting looks at the published figures, which are at most 200 ms old themselves.
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+
+/// Names a torrent of a session and asks its shard about it. Clones are cheap and may go to any
+/// thread; dropping one does nothing to the torrent. A handle that outlives its torrent or session
+/// answers [`AskError::Gone`], at once.
+#[derive(Clone, Debug)]
+pub struct TorrentHandle {
+    entry: Arc<Entry>,
+    registry: Arc<Registry>,
+    link: ShardLink,
+}
+
+impl TorrentHandle {
+    pub(crate) fn new(
+        entry: Arc<Entry>,
+        registry: Arc<Registry>,
+        link: ShardLink,
+    ) -> TorrentHandle {
+        TorrentHandle { entry, registry, link }
+    }
+
+    /// The number that names it in this session, also in alerts.
+    pub fn id(&self) -> TorrentId {
+        self.entry.id
+    }
+
+    /// The v1 info hash.
+    pub fn info_hash(&self) -> Sha1 {
+        self.entry.torrent.info_hash()
+    }
+
+    /// The shard that owns it.
+    pub fn shard(&self) -> ShardId {
+        self.entry.shard
+    }
+
+    /// What it is: files, pieces, trackers.
+    pub fn torrent(&self) -> &Torrent {
+        &self.entry.torrent
+    }
+
+    /// Its figures as published at most 200 ms ago; the last ones once it is gone. Asks nobody and
+    /// never waits [D15].
+    pub fn stats(&self) -> Arc<TorrentStats> {
+        self.entry.stats.read()
+    }
+
+    /// Everything about it, fresh: peers, trackers, the error that stopped it. Blocks until the
+    /// shard answers, for at most 5 seconds.
+    pub fn status(&self) -> Result<TorrentStatus, AskError> {
+        match self.ask(Command::Status(self.id()))? {
+            Reply::Status(status) => Ok(*status),
+            _ => Err(AskError::Gone),
+        }
+    }
+
+    /// Stops it: peers are closed, trackers told, data kept. Blocks until the shard has taken the
+    /// order, for at most 5 seconds; so do the orders below.
+    pub fn pause(&self) -> Result<(), AskError> {
+        self.ask(Command::Pause(self.id())).map(drop)
+    }
+
+    /// Goes on, also after an error.
+    pub fn resume(&self) -> Result<(), AskError> {
+        self.ask(Command::Resume(self.id())).map(drop)
+    }
+
+    /// Hashes everything again.
+    pub fn recheck(&self) -> Result<(), AskError> {
+        self.ask(Command::Recheck(self.id())).map(drop)
+    }
+
+    /// Tries these peers, beside those that trackers name.
+    pub fn add_peers(&self, peers: &[SocketAddr]) -> Result<(), AskError> {
+        self.ask(Command::AddPeers(self.id(), peers.to_vec())).map(drop)
+    }
+
+    /// Takes it out of the session and leaves its files as they are. All handles answer `Gone` from
+    /// here on. Blocks until its last operation has ended, for at most 5 seconds; after `Timeout`
+    /// it goes on leaving, and its info hash can be added again once it has.
+    pub fn remove(&self) -> Result<(), AskError> {
+        self.check_gone()?;
+        let answer = ask::send(&self.link, Command::Remove(self.id()))?;
+        match ask::wait(&answer, ASK_TIMEOUT) {
+            Err(late @ AskError::Timeout(_)) => {
+                self.registry.set_leaving(&self.entry, answer);
+                Err(late)
+            }
+            result => {
+                self.registry.forget(&self.entry);
+                result.map(drop)
+            }
+        }
+    }
+
+    /// Waits until every wanted piece is there or the torrent stopped with an error, at most
+    /// `timeout`; says which state it is in then. Looks at the published figures and asks nobody.
+    pub fn wait_finished(&self, timeout: Duration) -> Result<TorrentState, AskError> {
+        let clock = Clock::start();
+        let deadline = clock.now() + timeout;
+        loop {
+            let state = self.stats().state;
+            if matches!(state, TorrentState::Seeding | TorrentState::Error) {
+                return Ok(state);
+            }
+            self.check_gone()?;
+            let now = clock.now();
+            if now >= deadline {
+                return Ok(state);
+            }
+            std::thread::park_timeout(LOOK_INTERVAL.min(deadline.since(now)));
+        }
+    }
+
+    fn ask(&self, command: Command) -> Result<Reply, AskError> {
+        self.check_gone()?;
+        let answer = ask::send(&self.link, command)?;
+        ask::wait(&answer, ASK_TIMEOUT)
+    }
+
+    fn check_gone(&self) -> Result<(), AskError> {
+        if self.entry.is_gone() { Err(AskError::Gone) } else { Ok(()) }
+    }
+}
