@@ -12,7 +12,7 @@ use crate::engine::add::PieceOrder;
 use crate::io::torrent_file;
 use crate::io::torrent_file::ReadError;
 
-/// A torrent to add and what to do with it [I4].
+/// A torrent to add and what to do with it (I4).
 ///
 /// Defaults: files lie below the current directory and get their space reserved, pieces are fetched
 /// rarest first, and it starts at once. Existing data is always checked before anything is fetched.

@@ -27,7 +27,7 @@ pub enum AskError {
     #[error("the shard's inbox is full and took nothing; ask less often, or again later")]
     Busy,
     /// The shard took the question and did not answer in time. It may still act on it.
-    #[error("expected an answer within {} s, got none; the machine may be overloaded", .0.as_secs_f32())]
+    #[error("expected an answer within {} s, got none; is the machine overloaded?", .0.as_secs())]
     Timeout(Duration),
 }
 
@@ -35,7 +35,7 @@ pub enum AskError {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AddError {
-    /// Its info hash is in the session already, or has not finished leaving it [A12].
+    /// Its info hash is in the session already, or has not finished leaving it (A12).
     #[error("expected a new torrent, but torrent {id} has the same info hash; use that one")]
     AlreadyThere {
         /// The one that is there.

@@ -64,7 +64,7 @@ impl TorrentHandle {
     }
 
     /// Its figures as published at most 200 ms ago; the last ones once it is gone. Asks nobody and
-    /// never waits [D15].
+    /// never waits (D15).
     pub fn stats(&self) -> Arc<TorrentStats> {
         self.entry.stats.read()
     }
