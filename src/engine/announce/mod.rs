@@ -469,4 +469,6 @@ fn must_hear_stop(tracker: &Tracker) -> bool {
 }
 
 #[cfg(test)]
+mod malformed_tests;
+#[cfg(test)]
 mod tests;

@@ -38,11 +38,9 @@ const HEADER_LEN_MAX: usize = 16 * 1024;
 /// The file of extra roots is of no use.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub(crate) enum RootsError {
-    #[error("expected certificates in PEM form, got {0}; give a file with BEGIN CERTIFICATE lines")]
+    #[error("expected certificates in PEM form, got {0}; give a file of BEGIN CERTIFICATE lines")]
     Malformed(String),
-    #[error(
-        "expected at least one certificate in PEM form, got none; give a file with BEGIN CERTIFICATE lines"
-    )]
+    #[error("expected a certificate in PEM form, got none; give a file of BEGIN CERTIFICATE lines")]
     Empty,
 }
 

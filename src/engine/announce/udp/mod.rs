@@ -358,3 +358,6 @@ impl UdpTrackers {
         self.next_id
     }
 }
+
+#[cfg(test)]
+mod tests;
