@@ -258,7 +258,7 @@ fn a_panic_breaks_its_torrent_and_neither_the_shard_nor_the_others() {
     let engine = &mut pair.hosts[1].engine;
     let slot = engine.swarms.by_id(TorrentId(1)).expect("it was added");
     let result = engine.contain(slot, |_, _| panic!("planted: this panic is part of a test"));
-    assert!(matches!(result, None::<()>));
+    assert!(result.is_none());
     pair.step();
     let host = &mut pair.hosts[1];
     assert!(host.alerts.iter().any(|alert| matches!(alert, AlertKind::Error { .. })));

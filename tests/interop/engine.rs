@@ -19,8 +19,8 @@ pub(crate) enum Engine {
     Ours,
     /// coreswarm with `--shards 2`.
     OursTwoShards,
-    /// transmission and libtorrent without uTP, which costs them a time-out of many seconds before they
-    /// try TCP, and without encryption, which the others have not.
+    /// transmission and libtorrent without uTP, which costs them a time-out of many seconds before
+    /// they try TCP, and without encryption, which the others have not.
     Transmission,
     /// Tries encryption first, as it does by default.
     TransmissionEncrypts,
