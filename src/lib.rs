@@ -42,6 +42,7 @@ pub use crate::engine::alert::AlertKind;
 pub use crate::engine::settings::Settings;
 pub use crate::io::torrent_file::ReadError;
 pub use crate::session::add::AddTorrent;
+pub use crate::session::alerts::Alerts;
 pub use crate::session::ask::AddError;
 pub use crate::session::ask::AskError;
 pub use crate::session::torrent_handle::TorrentHandle;

@@ -1,6 +1,7 @@
 //! The outer ring: sockets, files, pinning and the clock. The only place for `await` and system
 //! calls.
 
+pub(crate) mod alert_queue;
 pub(crate) mod blocking;
 pub(crate) mod clock;
 pub(crate) mod cpus;
