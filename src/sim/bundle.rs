@@ -1,0 +1,113 @@
+//! A torrent together with the bytes that it describes, made from a seed.
+
+use std::ops::Range;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::base::digest::Sha1;
+use crate::base::rng::Rng;
+use crate::content::make::TorrentMaker;
+use crate::content::torrent::Torrent;
+
+/// Piece length of all bundles: two blocks, so that pieces are many and still have an inside.
+pub(crate) const PIECE_LEN: u32 = 32 * 1024;
+
+/// Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Bundle {
+    pub(crate) torrent: Arc<Torrent>,
+    pub(crate) bytes: Rc<[u8]>,
+}
+
+impl Bundle {
+    /// One file of `len` bytes.
+    pub(crate) fn single(seed: u64, len: usize) -> Bundle {
+        Bundle::of(seed, TorrentMaker::single("one.bin", len as u64))
+    }
+
+    /// One file of `len` bytes, announced to the tracker of the world.
+    pub(crate) fn tracked(seed: u64, len: usize) -> Bundle {
+        let maker = TorrentMaker::single("one.bin", len as u64);
+        Bundle::of(seed, maker.tier(["http://tracker.sim/announce"]))
+    }
+
+    /// A directory of files of these sizes.
+    pub(crate) fn directory(seed: u64, lens: &[usize]) -> Bundle {
+        let maker =
+            lens.iter().enumerate().fold(TorrentMaker::directory("many"), |maker, (n, len)| {
+                maker.file(["sub".to_owned(), format!("{n}.bin")], *len as u64)
+            });
+        Bundle::of(seed, maker)
+    }
+
+    /// What `maker` says, with bytes from `seed`; of pieces of 32 KiB unless the maker says
+    /// otherwise.
+    pub(crate) fn of(seed: u64, maker: TorrentMaker) -> Bundle {
+        Bundle::in_pieces(seed, maker, PIECE_LEN)
+    }
+
+    pub(crate) fn in_pieces(seed: u64, maker: TorrentMaker, piece_len: u32) -> Bundle {
+        let maker = maker.with_piece_length(piece_len);
+        let len = maker.total_length().expect("a simulated torrent has a size");
+        let mut rng = Rng::new(seed);
+        let words = (0..len.div_ceil(8)).flat_map(|_| rng.next_u64().to_le_bytes());
+        let bytes: Rc<[u8]> = words.take(len as usize).collect();
+        let hashes: Vec<Sha1> = bytes.chunks(piece_len as usize).map(Sha1::of).collect();
+        let file = maker.finish(&hashes).expect("a simulated torrent has legal sizes");
+        let torrent = Torrent::parse(&file).expect("our own torrent is legal");
+        Bundle { torrent: Arc::new(torrent), bytes }
+    }
+
+    pub(crate) fn info_hash(&self) -> Sha1 {
+        self.torrent.info_hash()
+    }
+
+    pub(crate) fn piece_count(&self) -> u32 {
+        self.torrent.piece_count()
+    }
+
+    /// The bytes of a part of a piece; `None` outside.
+    pub(crate) fn part(&self, piece: u32, begin: u32, length: u32) -> Option<&[u8]> {
+        let piece = self.torrent.layout().piece(piece).ok()?;
+        let start = self.torrent.layout().offset(piece) + u64::from(begin);
+        let inside = u64::from(begin) + u64::from(length)
+            <= u64::from(self.torrent.layout().piece_len(piece));
+        let range = start as usize..start as usize + length as usize;
+        if inside { self.bytes.get(range) } else { None }
+    }
+
+    /// `(piece, begin, length)` of every block, in order.
+    pub(crate) fn blocks(&self, pieces: Range<u32>) -> Vec<(u32, u32, u32)> {
+        let layout = self.torrent.layout();
+        let known = pieces.filter_map(|raw| layout.piece(raw).ok());
+        let blocks = known.flat_map(|piece| {
+            (0..layout.block_count(piece)).map(move |block| {
+                let block = crate::base::ids::BlockIndex(block);
+                let (begin, length) = layout.block_range(piece, block);
+                (piece.as_u32(), begin, length)
+            })
+        });
+        blocks.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_of_a_bundle_are_its_bytes() {
+        let bundle = Bundle::directory(7, &[10_000, 0, 60_001]);
+        let whole: Vec<u8> = bundle
+            .blocks(0..bundle.piece_count())
+            .iter()
+            .flat_map(|(piece, begin, length)| {
+                bundle.part(*piece, *begin, *length).unwrap().to_vec()
+            })
+            .collect();
+        assert_eq!(whole, &bundle.bytes[..]);
+        assert_eq!(bundle.bytes.len(), 70_001);
+        assert_eq!(bundle.part(2, 0, 16_384), None, "the last piece is short");
+        assert_ne!(Bundle::single(1, 99).bytes, Bundle::single(2, 99).bytes);
+    }
+}

@@ -1,0 +1,105 @@
+//! How a scripted peer behaves: its handshake, what it claims, what it sends back, and how it
+//! breaks off.
+
+use std::time::Duration;
+
+/// What a peer does first.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) enum Greeting {
+    /// A proper handshake with the fast extension (BEP 6).
+    #[default]
+    Fast,
+    /// A proper handshake without extensions (BEP 3 alone).
+    Plain,
+    /// A proper handshake for a torrent that nobody has.
+    StrangeTorrent,
+    /// These bytes instead of a handshake.
+    Raw(Vec<u8>),
+    /// Nothing at all, ever.
+    Silence,
+    /// A proper handshake, one byte per this time.
+    Dribble(Duration),
+}
+
+/// What a peer says that it has.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) enum Claim {
+    #[default]
+    All,
+    Nothing,
+    /// These pieces, in a bitfield.
+    Pieces(Vec<u32>),
+    /// Not a word; `opening` may say more.
+    Unsaid,
+}
+
+/// How a peer answers requests.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) enum Serving {
+    #[default]
+    Honest,
+    /// Never unchokes.
+    Choked,
+    /// Unchokes and never answers.
+    Stall,
+    /// One bit of one block in so many is wrong.
+    Corrupt { one_in: u64 },
+    /// This many bytes at a time.
+    Trickle { bytes: usize, every: Duration },
+    /// Closes in the middle of a block after so many bytes.
+    CutAfter { bytes: usize },
+    /// Chokes after so many blocks, drops what was asked and unchokes again later.
+    ChokeAfter { blocks: u32, pause: Duration },
+    /// Rejects every request (fast peers alone).
+    RejectAll,
+    /// Sends every block twice.
+    Twice,
+    /// Sends the block after the one that was asked for.
+    Unasked,
+    /// Sends half of each block.
+    Half,
+    /// Answers one request in so many with silence.
+    Forget { one_in: u64 },
+}
+
+/// The whole behaviour; the default is an honest seed with the fast extension.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Conduct {
+    pub(crate) greeting: Greeting,
+    pub(crate) claim: Claim,
+    pub(crate) serving: Serving,
+    /// Sent after handshake and claim, as it is.
+    pub(crate) opening: Vec<u8>,
+    /// Sent again and again at this interval.
+    pub(crate) refrain: Option<(Vec<u8>, Duration)>,
+    /// Closes after the opening has been sent.
+    pub(crate) leaves: bool,
+    /// Downloads what the other side has.
+    pub(crate) is_leech: bool,
+    /// Does not read what arrives, from the opening on.
+    pub(crate) is_deaf: bool,
+}
+
+impl Conduct {
+    /// A leech that is honest and gives back.
+    pub(crate) fn leech() -> Conduct {
+        Conduct { claim: Claim::Nothing, is_leech: true, ..Conduct::default() }
+    }
+
+    /// A peer that claims everything and serves in this manner.
+    pub(crate) fn serving(serving: Serving) -> Conduct {
+        Conduct { serving, ..Conduct::default() }
+    }
+
+    /// A peer that shakes hands, claims nothing, never unchokes and says this.
+    pub(crate) fn saying(opening: Vec<u8>) -> Conduct {
+        let serving = Serving::Choked;
+        Conduct { claim: Claim::Unsaid, serving, opening, ..Conduct::default() }
+    }
+
+    /// A peer that begins with these bytes.
+    pub(crate) fn raw(bytes: impl Into<Vec<u8>>) -> Conduct {
+        let (greeting, claim) = (Greeting::Raw(bytes.into()), Claim::Unsaid);
+        Conduct { greeting, claim, serving: Serving::Choked, ..Conduct::default() }
+    }
+}
