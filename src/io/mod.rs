@@ -12,3 +12,4 @@ pub(crate) mod ring;
 pub(crate) mod sockets;
 pub(crate) mod torrent_file;
 pub(crate) mod trackers;
+pub(crate) mod store;
