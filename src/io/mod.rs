@@ -10,6 +10,6 @@ pub(crate) mod link;
 pub(crate) mod preflight;
 pub(crate) mod ring;
 pub(crate) mod sockets;
+pub(crate) mod store;
 pub(crate) mod torrent_file;
 pub(crate) mod trackers;
-pub(crate) mod store;
