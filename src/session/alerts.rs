@@ -11,7 +11,8 @@ use crate::engine::alert::Alert;
 use crate::io::alert_queue::AlertReader;
 use crate::io::clock::Clock;
 
-/// Reads a session's alerts. In order per torrent; alerts of different shards come as they lie there.
+/// Reads a session's alerts. In order per torrent; alerts of different shards come as they lie
+/// there.
 ///
 /// Each shard keeps a bounded number of alerts that nobody reads; beyond it alerts are lost, which
 /// is counted and announced with [`AlertKind::Lost`](crate::AlertKind::Lost) in their place. Clones

@@ -41,8 +41,9 @@ pub struct Report {
 /// One seed and seven downloaders, of one or two shards each, over a tracker, on lines and in
 /// weather that depend on the seed; to the last byte, and to an orderly end.
 ///
-/// # Panics When a download does not end, or an engine breaks a rule; the seed and the end of the
-/// trace are printed.
+/// # Panics
+/// When a download does not end, or an engine breaks a rule; the seed and the end of the trace are
+/// printed.
 pub fn run_swarm(seed: u64) -> Report {
     World::tell(seed, Weather::default(), tell_swarm)
 }
