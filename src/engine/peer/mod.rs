@@ -200,9 +200,10 @@ impl Peer {
     }
 
     pub(crate) fn request(&mut self, now: Instant, piece: PieceIndex, block: BlockIndex) {
-        let (begin, length) = self.layout.block_range(piece, block);
-        self.say(&Message::Request { piece: piece.as_u32(), begin, length });
-        self.pipeline.ask(now, piece, block);
+        if self.pipeline.ask(now, piece, block) {
+            let (begin, length) = self.layout.block_range(piece, block);
+            self.say(&Message::Request { piece: piece.as_u32(), begin, length });
+        }
     }
 
     /// Another peer delivered the block: this one need not (BEP 3, end game).
@@ -376,7 +377,7 @@ impl Peer {
         let piece = self.layout.piece(piece)?;
         let block = self.layout.block(piece, begin, length)?;
         self.allowed_fast.retain(|allowed| *allowed != piece);
-        let was_asked = self.pipeline.withdraw(piece, block);
+        let was_asked = self.pipeline.rejected(piece, block);
         Ok(if was_asked { PeerEvent::Rejected(piece, block) } else { PeerEvent::Nothing })
     }
 

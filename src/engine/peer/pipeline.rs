@@ -41,11 +41,19 @@ struct Asked {
     at: Instant,
 }
 
+/// A request that we no longer count on, and whether the peer will still answer it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Released {
+    piece: PieceIndex,
+    block: BlockIndex,
+    is_owed: bool,
+}
+
 /// Requests under way to one peer.
 #[derive(Debug)]
 pub(crate) struct Pipeline {
     asked: VecDeque<Asked>,
-    released: VecDeque<(PieceIndex, BlockIndex)>,
+    released: VecDeque<Released>,
     window: usize,
     is_growing: bool,
     /// Rate at the last doubling, to see whether doubling helped.
@@ -99,11 +107,16 @@ impl Pipeline {
         self.is_snubbed
     }
 
-    pub(crate) fn ask(&mut self, now: Instant, piece: PieceIndex, block: BlockIndex) {
+    /// Counts on the block from here on. False if the peer still owes it since an earlier request,
+    /// which was late: to ask again would bring it twice.
+    #[must_use]
+    pub(crate) fn ask(&mut self, now: Instant, piece: PieceIndex, block: BlockIndex) -> bool {
+        let is_owed = self.forget_released(piece, block).is_some_and(|released| released.is_owed);
         if self.asked.is_empty() {
             self.last_block = now;
         }
         self.asked.push_back(Asked { piece, block, at: now });
+        !is_owed
     }
 
     /// A block's header arrived. True if it was asked for, now or recently; it is under way no
@@ -112,11 +125,21 @@ impl Pipeline {
         if self.withdraw(piece, block) {
             return true;
         }
-        let late = self.released.iter().position(|r| *r == (piece, block));
-        late.is_some_and(|at| self.released.remove(at).is_some())
+        self.forget_released(piece, block).is_some()
     }
 
-    /// The request is answered by another peer, or rejected: it is under way no more.
+    /// The peer will not answer: it owes nothing any more. True if we counted on it.
+    pub(crate) fn rejected(&mut self, piece: PieceIndex, block: BlockIndex) -> bool {
+        self.forget_released(piece, block);
+        self.withdraw(piece, block)
+    }
+
+    fn forget_released(&mut self, piece: PieceIndex, block: BlockIndex) -> Option<Released> {
+        let at = self.released.iter().position(|r| (r.piece, r.block) == (piece, block))?;
+        self.released.remove(at)
+    }
+
+    /// The request is answered by another peer: it is under way no more.
     pub(crate) fn withdraw(&mut self, piece: PieceIndex, block: BlockIndex) -> bool {
         // Answers come in order: the front is the usual case.
         let at = self.asked.iter().position(|a| a.piece == piece && a.block == block);
@@ -170,23 +193,27 @@ impl Pipeline {
         if is_late && !self.is_snubbed {
             self.is_snubbed = true;
             late.extend(self.asked.drain(1..).map(|a| (a.piece, a.block)));
+            self.remember(&late, true);
         }
         while self.asked.front().is_some_and(|a| now.since(a.at) >= LOST) {
-            late.extend(self.asked.pop_front().map(|a| (a.piece, a.block)));
+            let lost = self.asked.pop_front().map(|a| (a.piece, a.block));
+            self.remember(lost.as_slice(), false);
+            late.extend(lost);
         }
-        self.remember(&late);
         late
     }
 
     /// Takes back everything: the peer choked us or left.
     pub(crate) fn take_all(&mut self) -> Vec<(PieceIndex, BlockIndex)> {
         let all: Vec<_> = self.asked.drain(..).map(|a| (a.piece, a.block)).collect();
-        self.remember(&all);
+        self.released.iter_mut().for_each(|released| released.is_owed = false);
+        self.remember(&all, false);
         all
     }
 
-    fn remember(&mut self, late: &[(PieceIndex, BlockIndex)]) {
-        self.released.extend(late);
+    fn remember(&mut self, late: &[(PieceIndex, BlockIndex)], is_owed: bool) {
+        let released = late.iter().map(|&(piece, block)| Released { piece, block, is_owed });
+        self.released.extend(released);
         let surplus = self.released.len().saturating_sub(RELEASED_MAX);
         self.released.drain(..surplus);
     }
@@ -207,7 +234,7 @@ mod tests {
 
     fn fill(pipeline: &mut Pipeline, now: Instant) -> usize {
         let room = pipeline.room();
-        (0..room).for_each(|n| pipeline.ask(now, piece(n as u32), BlockIndex(0)));
+        (0..room).for_each(|n| _ = pipeline.ask(now, piece(n as u32), BlockIndex(0)));
         room
     }
 
@@ -246,6 +273,21 @@ mod tests {
         assert!(pipeline.arrived(piece(5), BlockIndex(0)));
         assert!(!pipeline.arrived(piece(5), BlockIndex(0)));
         assert!(!pipeline.arrived(piece(500), BlockIndex(0)), "never asked");
+    }
+
+    /// A released request was sent again to the peer that still owed it, and its block came twice.
+    #[test]
+    fn what_a_late_peer_still_owes_is_not_asked_of_it_again() {
+        let mut pipeline = Pipeline::new(ms(0));
+        fill(&mut pipeline, ms(0));
+        pipeline.take_late(ms(4_000));
+        assert!(!pipeline.ask(ms(4_100), piece(5), BlockIndex(0)), "it is owed");
+        assert!(pipeline.arrived(piece(5), BlockIndex(0)));
+        assert!(pipeline.ask(ms(4_200), piece(5), BlockIndex(0)), "it came, and is owed no more");
+        assert!(!pipeline.rejected(piece(6), BlockIndex(0)), "nobody counted on it");
+        assert!(pipeline.ask(ms(4_300), piece(6), BlockIndex(0)), "it was rejected");
+        pipeline.take_all();
+        assert!(pipeline.ask(ms(4_400), piece(7), BlockIndex(0)), "a choke forgets what is owed");
     }
 
     #[test]
