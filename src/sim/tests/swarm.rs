@@ -1,19 +1,11 @@
 //! Swarms of engines: they end, and a seed is a run.
 
+use super::seeds;
 use crate::sim::run_swarm;
-
-/// Seeds to run: `CORESWARM_SEED` alone, or `COUNT` of them (10 by default) from 1.
-pub(super) fn seeds() -> Vec<u64> {
-    let number = |name| std::env::var(name).ok().and_then(|text| text.parse().ok());
-    match number("CORESWARM_SEED") {
-        Some(seed) => vec![seed],
-        None => (1..=number("COUNT").unwrap_or(10)).collect(),
-    }
-}
 
 #[test]
 fn eight_engines_download_and_end_whatever_the_seed() {
-    for seed in seeds() {
+    for seed in seeds(10) {
         let report = run_swarm(seed);
         assert!(report.event_count > 1000, "{report:?}");
     }

@@ -105,6 +105,7 @@ pub(crate) struct World {
     pub(super) bundles: BTreeMap<Sha1, Bundle>,
     pub(super) later: Clock<Later>,
     pub(super) step_count: u64,
+    pub(super) hand_over_count: u64,
 }
 
 impl World {
@@ -131,11 +132,17 @@ impl World {
             bundles: BTreeMap::new(),
             later,
             step_count: 0,
+            hand_over_count: 0,
         }
     }
 
     pub(crate) fn rng(&mut self) -> &mut Rng {
         &mut self.rng
+    }
+
+    /// Connections that went from one shard to another.
+    pub(crate) fn hand_over_count(&self) -> u64 {
+        self.hand_over_count
     }
 
     pub(crate) fn trace(&self) -> &Trace {

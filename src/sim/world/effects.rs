@@ -48,6 +48,7 @@ impl World {
             }
             Effect::HandOver { end, to, bytes, rest } => {
                 self.trace.note(now, format_args!("{site}.{shard} gives {end:?} to {to}"));
+                self.hand_over_count += 1;
                 self.owners.insert(end, Owner::Moving(rest));
                 let from = self.net.address(end.other());
                 let adopt = Later::Adopt { site, epoch, to, end, from, bytes };
