@@ -125,6 +125,11 @@ pub enum AlertKind {
         /// The operation that took most of it.
         operation: &'static str,
     },
+    /// The shard cannot go on; its torrents answer `Gone` from here on.
+    ShardFailed {
+        /// What happened and what to do about it.
+        message: String,
+    },
     /// The reader was too slow: this many alerts of this shard are missing here.
     Lost {
         /// How many.

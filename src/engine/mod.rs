@@ -157,8 +157,6 @@ impl Engine {
         self.contain(slot, what)
     }
 
-    // handle_*: connections.
-
     /// A stranger connected. `None`: there is no room, the ring closes the socket at once.
     pub(crate) fn handle_accepted(&mut self, now: Instant, remote: SocketAddr) -> Option<ConnId> {
         self.now = now;
@@ -307,8 +305,6 @@ impl Engine {
         });
     }
 
-    // handle_*: disk, questions, time.
-
     pub(crate) fn handle_disk(&mut self, now: Instant, job: JobId, reply: DiskReply) {
         self.now = now;
         let Some(owner) = self.turn.job_done(job) else { return };
@@ -380,8 +376,6 @@ impl Engine {
         !self.turn.hasher.is_idle()
     }
 
-    // poll_*: what the world should do.
-
     /// The next thing to do; drained until `None` after every `handle_*`.
     pub(crate) fn poll_output(&mut self) -> Option<Output> {
         loop {
@@ -416,6 +410,11 @@ impl Engine {
     /// Whether the engine was told to end and nothing is left.
     pub(crate) fn is_drained(&self) -> bool {
         self.shutdown.is_some() && self.swarms.len() == 0
+    }
+
+    /// Raises an alert about the shard itself.
+    pub(crate) fn report(&mut self, kind: AlertKind) {
+        self.turn.alert(None, kind);
     }
 
     /// The shard's figures; the ring adds those of its turns.

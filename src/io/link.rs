@@ -1,115 +1,157 @@
-//! The way into a shard for foreign threads: a bounded inbox, and the bell that wakes its ring.
+//! The way into a shard for other threads: a bounded mailbox with a doorbell.
 
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 
-use crossbeam::channel::Receiver;
 use crossbeam::channel::Sender;
-use crossbeam::channel::TrySendError;
-use crossbeam::channel::bounded;
+use crossbeam::queue::ArrayQueue;
 
 use crate::engine::command::Command;
+use crate::engine::to_ring::HttpAnswer;
+use crate::engine::to_ring::QueryError;
+use crate::engine::to_ring::QueryId;
 use crate::engine::to_ring::Reply;
 use crate::io::doorbell::Doorbell;
 
-/// A command and who waits for its reply. Dropped without a reply, it tells the asker `Gone`.
+/// Letters that wait at most per shard; a full box refuses, visibly.
+const DEPTH: usize = 4096;
+
+/// What others tell a shard.
 #[derive(Debug)]
-pub(crate) struct Request {
-    pub(crate) command: Command,
-    pub(crate) reply: Sender<Reply>,
+pub(crate) enum Letter {
+    /// A command and who waits for its reply. Dropped without a reply, it tells the asker `Gone`.
+    Request { command: Command, reply: Sender<Reply> },
+    /// A connection that landed on another shard, with the bytes read so far.
+    Adopt { fd: OwnedFd, remote: SocketAddr, bytes: Vec<u8> },
+    /// The answer of a tracker over HTTP.
+    Http { query: QueryId, answer: Result<HttpAnswer, QueryError> },
+    /// The addresses of a name.
+    Resolved { query: QueryId, answer: Result<Vec<SocketAddr>, QueryError> },
 }
 
-/// The askers' end. Clones share the inbox.
+/// The writers' end. Clones share the box.
 #[derive(Clone, Debug)]
 pub(crate) struct ShardLink {
-    inbox: Sender<Request>,
-    doorbell: Arc<Doorbell>,
+    mailbox: Arc<Mailbox>,
 }
 
-/// The shard's end.
+/// The shard's end; when it is dropped the box is closed and emptied.
 #[derive(Debug)]
 pub(crate) struct Inbox {
-    requests: Receiver<Request>,
+    mailbox: Arc<Mailbox>,
+}
+
+#[derive(Debug)]
+struct Mailbox {
+    letters: ArrayQueue<Letter>,
+    bell: Arc<Doorbell>,
+    is_closed: AtomicBool,
 }
 
 /// Why a shard took nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum LinkError {
-    /// The inbox is full.
+    /// The mailbox is full.
     Full,
     /// The shard has ended.
     Closed,
 }
 
-/// Both ends of an inbox that holds `depth` commands; `doorbell` is the shard's.
-pub(crate) fn link(depth: usize, doorbell: Arc<Doorbell>) -> (ShardLink, Inbox) {
-    let (inbox, requests) = bounded(depth);
-    (ShardLink { inbox, doorbell }, Inbox { requests })
+/// Both ends of a mailbox.
+pub(crate) fn link() -> io::Result<(ShardLink, Inbox)> {
+    link_of(DEPTH)
+}
+
+fn link_of(depth: usize) -> io::Result<(ShardLink, Inbox)> {
+    let mailbox = Arc::new(Mailbox {
+        letters: ArrayQueue::new(depth),
+        bell: Arc::new(Doorbell::new()?),
+        is_closed: AtomicBool::new(false),
+    });
+    Ok((ShardLink { mailbox: Arc::clone(&mailbox) }, Inbox { mailbox }))
 }
 
 impl ShardLink {
-    /// Puts a command into the inbox and wakes the shard. Never blocks.
+    /// Sends a command. Never blocks.
     pub(crate) fn send(&self, command: Command, reply: Sender<Reply>) -> Result<(), LinkError> {
-        match self.inbox.try_send(Request { command, reply }) {
-            Ok(()) => {
-                self.doorbell.ring();
-                Ok(())
-            }
-            Err(TrySendError::Full(_)) => Err(LinkError::Full),
-            Err(TrySendError::Disconnected(_)) => Err(LinkError::Closed),
+        self.post(Letter::Request { command, reply })
+    }
+
+    /// Puts a letter into the box. Never blocks.
+    pub(crate) fn post(&self, letter: Letter) -> Result<(), LinkError> {
+        if self.mailbox.is_closed.load(Ordering::Acquire) {
+            return Err(LinkError::Closed);
         }
+        self.mailbox.letters.push(letter).map_err(|_| LinkError::Full)?;
+        self.mailbox.bell.ring();
+        if self.mailbox.is_closed.load(Ordering::Acquire) {
+            // It closed in between: whoever empties the box last drops the letter.
+            while self.mailbox.letters.pop().is_some() {}
+            return Err(LinkError::Closed);
+        }
+        Ok(())
     }
 }
 
 impl Inbox {
-    /// The next command, oldest first.
-    pub(crate) fn take(&self) -> Option<Request> {
-        self.requests.try_recv().ok()
+    /// The next letter, oldest first.
+    pub(crate) fn take(&self) -> Option<Letter> {
+        self.mailbox.letters.pop()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.requests.is_empty()
+        self.mailbox.letters.is_empty()
+    }
+
+    /// What wakes the shard.
+    pub(crate) fn bell(&self) -> &Arc<Doorbell> {
+        &self.mailbox.bell
     }
 }
 
 impl Drop for Inbox {
-    /// Askers keep the channel alive, and with it what lies in it: those who wait must not.
     fn drop(&mut self) {
+        self.mailbox.is_closed.store(true, Ordering::Release);
         while self.take().is_some() {}
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use crossbeam::channel::RecvTimeoutError;
+    use crossbeam::channel::bounded;
 
     use super::*;
     use crate::base::ids::TorrentId;
 
     #[test]
-    fn a_full_inbox_takes_nothing_and_a_dropped_one_tells_those_who_wait() {
-        let (link, inbox) = link(1, Arc::new(Doorbell::new().unwrap()));
+    fn a_full_box_takes_nothing_and_a_closed_one_tells_those_who_wait() {
+        let (link, inbox) = link_of(1).unwrap();
         let (reply, answer) = bounded(1);
         assert_eq!(link.send(Command::Pause(TorrentId(1)), reply.clone()), Ok(()));
         assert_eq!(link.send(Command::Pause(TorrentId(2)), reply), Err(LinkError::Full));
         drop(inbox);
-        let second = std::time::Duration::from_secs(1);
-        assert!(matches!(answer.recv_timeout(second), Err(RecvTimeoutError::Disconnected)));
+        assert!(answer.recv().is_err(), "nobody is left to answer");
         let (reply, _answer) = bounded(1);
         assert_eq!(link.send(Command::Shutdown, reply), Err(LinkError::Closed));
     }
 
     #[test]
-    fn commands_come_out_in_order() {
-        let (link, inbox) = link(4, Arc::new(Doorbell::new().unwrap()));
+    fn letters_come_out_in_order() {
+        let (link, inbox) = link().unwrap();
         for id in 1..=3 {
             link.send(Command::Resume(TorrentId(id)), bounded(1).0).unwrap();
         }
         let ids: Vec<u64> = std::iter::from_fn(|| inbox.take())
-            .map(|request| match request.command {
-                Command::Resume(id) => id.as_u64(),
+            .map(|letter| match letter {
+                Letter::Request { command: Command::Resume(id), .. } => id.as_u64(),
                 _ => 0,
             })
             .collect();
         assert_eq!(ids, [1, 2, 3]);
+        assert!(inbox.is_empty());
     }
 }

@@ -60,6 +60,12 @@ pub enum StartError {
         /// Address, cause and remedy.
         message: String,
     },
+    /// The extra root certificates are unusable.
+    #[error("the root certificates for trackers are unusable: {message}; give a PEM file")]
+    Roots {
+        /// What is wrong with them.
+        message: String,
+    },
     /// A shard's thread did not come up.
     #[error("shard {shard} could not start: {message}")]
     Shard {

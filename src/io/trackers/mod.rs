@@ -117,6 +117,12 @@ struct Waiting {
     done: Done,
 }
 
+impl std::fmt::Debug for HttpPool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("HttpPool")
+    }
+}
+
 impl HttpPool {
     /// Makes the pool; its threads start with the first jobs. Fails when the extra roots are no
     /// certificates.

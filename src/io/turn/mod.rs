@@ -1,0 +1,418 @@
+//! The pump: one turn after the other, the only driver of a shard's engine.
+//!
+//! A turn takes completions, letters and timers, hands them to the engine, and turns what the
+//! engine wants into sends, reads, writes and replies. It waits in the hot ring and nowhere else;
+//! glommio gets two passes when a wait hits its bound and every few milliseconds under load.
+
+pub(crate) mod meter;
+
+use std::collections::BTreeMap;
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam::channel::Sender;
+use glommio::timer::Timer;
+
+use crate::base::ids::ShardId;
+use crate::base::instant::Instant;
+use crate::base::limits::COMPLETION_MAX;
+use crate::base::limits::TRACKER_TIMEOUT;
+use crate::base::limits::TURN_BUDGET;
+use crate::base::published::Published;
+use crate::base::status::ShardStats;
+use crate::base::status::TrackerErrorClass;
+use crate::engine::Engine;
+use crate::engine::alert::AlertKind;
+use crate::engine::command::Command;
+use crate::engine::command::Ticket;
+use crate::engine::to_ring::ConnId;
+use crate::engine::to_ring::Output;
+use crate::engine::to_ring::QueryError;
+use crate::engine::to_ring::QueryId;
+use crate::engine::to_ring::Reply;
+use crate::io::alert_queue::AlertSender;
+use crate::io::clock::Clock;
+use crate::io::link::Inbox;
+use crate::io::link::Letter;
+use crate::io::link::ShardLink;
+use crate::io::ring::Ring;
+use crate::io::ring::asker::Asker;
+use crate::io::ring::outcome::Completion;
+use crate::io::ring::outcome::Outcome;
+use crate::io::sockets::SocketEvent;
+use crate::io::sockets::Sockets;
+use crate::io::sockets::udp::Udp;
+use crate::io::store::Store;
+use crate::io::trackers::Answer;
+use crate::io::trackers::HttpPool;
+use crate::io::trackers::Job;
+use crate::io::turn::meter::TurnMeter;
+
+/// The longest wait: what waits inside glommio is at most this late.
+const WAIT_MAX: Duration = Duration::from_millis(10);
+/// Under load glommio gets its passes this often.
+const GLOMMIO_INTERVAL: Duration = Duration::from_millis(4);
+/// Letters taken per turn.
+const LETTER_MAX: usize = 64;
+/// Sends between two submissions: on loopback a send runs inside the submission, 512 KiB in 60 us.
+const SEND_GROUP: usize = 4;
+/// Figures of the shard are published this often.
+const PUBLISH_INTERVAL: Duration = Duration::from_millis(200);
+/// Time for the last completions when a shard ends.
+const END_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What a pump is made of. Everything in it belongs to the shard's thread.
+pub(crate) struct Parts {
+    pub(crate) shard: ShardId,
+    pub(crate) engine: Engine,
+    pub(crate) ring: Ring,
+    pub(crate) sockets: Sockets,
+    pub(crate) udp: Udp,
+    pub(crate) store: Store,
+    pub(crate) inbox: Inbox,
+    /// The ways into all shards, this one included.
+    pub(crate) links: Vec<ShardLink>,
+    pub(crate) http: Arc<HttpPool>,
+    pub(crate) alerts: AlertSender,
+    pub(crate) stats: Arc<Published<ShardStats>>,
+    pub(crate) clock: Clock,
+}
+
+/// One shard at work.
+pub(crate) struct Pump {
+    parts: Parts,
+    bell: Rc<OwnedFd>,
+    /// Connections that want to send, in order; what a turn has no time for goes first in the next.
+    sends: VecDeque<ConnId>,
+    remotes: BTreeMap<ConnId, SocketAddr>,
+    tickets: BTreeMap<Ticket, Sender<Reply>>,
+    next_ticket: u64,
+    meter: TurnMeter,
+    is_hashing: bool,
+    glommio_at: Instant,
+    publish_at: Instant,
+}
+
+impl Pump {
+    pub(crate) fn new(mut parts: Parts) -> io::Result<Pump> {
+        let bell = Rc::new(parts.inbox.bell().event()?);
+        parts.ring.wake(Rc::clone(&bell));
+        let now = parts.clock.now();
+        Ok(Pump {
+            parts,
+            bell,
+            sends: VecDeque::new(),
+            remotes: BTreeMap::new(),
+            tickets: BTreeMap::new(),
+            next_ticket: 0,
+            meter: TurnMeter::new(),
+            is_hashing: false,
+            glommio_at: now,
+            publish_at: now,
+        })
+    }
+
+    /// Turns until the engine is drained and nothing is in flight. A ring that fails ends the
+    /// shard.
+    pub(crate) async fn run(mut self) {
+        if let Err(error) = self.go_round().await {
+            let message = format!("the ring failed: {error}; restart the session");
+            self.parts.engine.report(AlertKind::ShardFailed { message });
+            while let Some(output) = self.parts.engine.poll_output() {
+                if let Output::Alert(alert) = output {
+                    self.parts.alerts.offer(alert);
+                }
+            }
+        }
+        self.publish(self.parts.clock.now());
+        self.parts.ring.cancel_and_wait(END_TIMEOUT);
+    }
+
+    async fn go_round(&mut self) -> io::Result<()> {
+        while !self.is_over() {
+            let is_idle = self.wait()?;
+            self.turn()?;
+            let now = self.parts.clock.now();
+            if is_idle || now.since(self.glommio_at) >= GLOMMIO_INTERVAL {
+                // Two passes in a row: with one its timers starved for up to 1.5 s (measured).
+                Timer::new(Duration::from_micros(1)).await;
+                Timer::new(Duration::from_micros(1)).await;
+                self.glommio_at = self.parts.clock.now();
+            }
+        }
+        Ok(())
+    }
+
+    fn is_over(&self) -> bool {
+        let Parts { engine, sockets, store, .. } = &self.parts;
+        engine.is_drained() && sockets.len() == 0 && store.job_count() == 0
+    }
+
+    /// Submits, and waits for the first completion if nothing else is to be done. True if the wait
+    /// hit its bound.
+    fn wait(&mut self) -> io::Result<bool> {
+        let now = self.parts.clock.now();
+        let Parts { engine, inbox, store, ring, .. } = &mut self.parts;
+        let due = engine.poll_timeout().map_or(WAIT_MAX, |at| at.since(now)).min(WAIT_MAX);
+        let is_busy = !self.sends.is_empty() || self.is_hashing || due.is_zero();
+        let bell = Arc::clone(inbox.bell());
+        let may_wait = !is_busy && bell.sleep(|| !inbox.is_empty() || store.has_findings());
+        ring.enter(if may_wait { due } else { Duration::ZERO })?;
+        bell.wake();
+        Ok(may_wait && self.parts.clock.now().since(now) >= due)
+    }
+
+    fn turn(&mut self) -> io::Result<()> {
+        let now = self.parts.clock.now();
+        self.meter.begin(now);
+        self.take_completions(now);
+        self.lap("completions");
+        self.take_letters(now);
+        self.parts.store.handle_findings(&mut self.parts.ring);
+        if self.parts.engine.poll_timeout().is_some_and(|at| at <= now) {
+            self.parts.engine.handle_timeout(now);
+        }
+        self.lap("letters and timers");
+        self.obey(now);
+        self.lap("decisions and disk");
+        self.send()?;
+        self.lap("sends");
+        self.hash();
+        self.lap("hashing");
+        self.parts.sockets.handle_turn_end(&mut self.parts.ring, now);
+        self.end_turn();
+        Ok(())
+    }
+
+    fn lap(&mut self, operation: &'static str) {
+        self.meter.lap(self.parts.clock.now(), operation);
+    }
+
+    fn end_turn(&mut self) {
+        let now = self.parts.clock.now();
+        if let Some((took, operation)) = self.meter.end(now) {
+            self.parts.engine.report(AlertKind::SlowTurn { took, operation });
+        }
+        if now >= self.publish_at {
+            self.publish(now);
+        }
+    }
+
+    fn publish(&mut self, now: Instant) {
+        self.publish_at = now + PUBLISH_INTERVAL;
+        let mut stats = self.parts.engine.stats();
+        self.meter.report(&mut stats);
+        self.parts.stats.publish(stats);
+    }
+
+    fn take_completions(&mut self, now: Instant) {
+        for _ in 0..COMPLETION_MAX {
+            let Some(completion) = self.parts.ring.next_completion() else { return };
+            self.take_completion(now, completion);
+        }
+    }
+
+    fn take_completion(&mut self, now: Instant, completion: Completion) {
+        let Parts { engine, ring, sockets, udp, store, .. } = &mut self.parts;
+        match (completion.asker, completion.outcome) {
+            (Asker::Wake, Outcome::Woken) => {
+                ring.wake(Rc::clone(&self.bell));
+            }
+            (Asker::Wake, _) => {}
+            (Asker::Disk(job), outcome) => store.handle_completion(ring, job, outcome),
+            (Asker::Udp(at), Outcome::DatagramReceived(datagram, result)) => {
+                if let (Ok(()), Some(from), Some(bytes)) =
+                    (result, datagram.sender(), datagram.bytes())
+                {
+                    engine.handle_datagram(now, from, bytes);
+                }
+                udp.receive(ring, at, datagram, result.err());
+            }
+            (Asker::Udp(_), _) => udp.handle_sent(),
+            (asker @ (Asker::Listener(_) | Asker::Conn(_)), outcome) => {
+                let completion = Completion { asker, outcome, ..completion };
+                if let Some(event) = sockets.handle_completion(ring, now, completion) {
+                    self.take_socket_event(now, event);
+                }
+            }
+        }
+    }
+
+    fn take_socket_event(&mut self, now: Instant, event: SocketEvent) {
+        let Parts { engine, ring, sockets, .. } = &mut self.parts;
+        match event {
+            SocketEvent::Accepted { fd, remote, .. } => {
+                if let Some(conn) = engine.handle_accepted(now, remote) {
+                    sockets.adopt(ring, conn, fd);
+                    self.remotes.insert(conn, remote);
+                }
+            }
+            SocketEvent::Connected { conn } => engine.handle_connected(now, conn),
+            SocketEvent::Bytes { conn, filled } => {
+                engine.handle_bytes(now, conn, ring.bytes(&filled));
+                ring.give_back(filled);
+            }
+            SocketEvent::Sent { conn, count, is_done: true } => {
+                engine.handle_sent(now, conn, count);
+                // A handshake's send ends before there is a peer to hear of it.
+                self.sends.push_back(conn);
+            }
+            SocketEvent::Sent { .. } => {}
+            SocketEvent::Closed { conn, reason } => {
+                self.remotes.remove(&conn);
+                engine.handle_closed(now, conn, reason);
+            }
+        }
+    }
+
+    fn take_letters(&mut self, now: Instant) {
+        for _ in 0..LETTER_MAX {
+            let Some(letter) = self.parts.inbox.take() else { return };
+            let Parts { engine, ring, sockets, .. } = &mut self.parts;
+            match letter {
+                Letter::Request { command, reply } => {
+                    if matches!(command, Command::Shutdown) {
+                        sockets.stop_listening(ring);
+                    }
+                    self.next_ticket += 1;
+                    let ticket = Ticket(self.next_ticket);
+                    self.tickets.insert(ticket, reply);
+                    engine.handle_command(now, ticket, command);
+                }
+                Letter::Adopt { fd, remote, bytes } => {
+                    if let Some(conn) = engine.handle_adopted(now, remote, &bytes) {
+                        sockets.adopt(ring, conn, fd);
+                    }
+                }
+                Letter::Http { query, answer } => engine.handle_http(now, query, answer),
+                Letter::Resolved { query, answer } => engine.handle_resolved(now, query, answer),
+            }
+        }
+    }
+
+    /// Does what the engine wants until it wants nothing more. Cached reads are answered on the
+    /// way.
+    fn obey(&mut self, now: Instant) {
+        loop {
+            while let Some((job, reply)) = self.parts.store.poll_reply() {
+                self.parts.engine.handle_disk(now, job, reply);
+            }
+            let Some(output) = self.parts.engine.poll_output() else { return };
+            self.obey_one(now, output);
+        }
+    }
+
+    fn obey_one(&mut self, now: Instant, output: Output) {
+        let Parts { engine, ring, sockets, udp, store, alerts, .. } = &mut self.parts;
+        match output {
+            Output::Send { conn } => self.sends.push_back(conn),
+            Output::Disk(job) => store.submit(ring, job),
+            Output::Alert(alert) => alerts.offer(alert),
+            Output::Connect { conn, address } => {
+                if let Err(reason) = sockets.connect(ring, conn, address) {
+                    engine.handle_closed(now, conn, reason);
+                }
+            }
+            Output::Established { conn } => {
+                self.remotes.remove(&conn);
+                sockets.set_established(ring, conn);
+            }
+            Output::Close { conn } => {
+                self.remotes.remove(&conn);
+                sockets.close(ring, conn);
+            }
+            Output::HandOver { conn, to, bytes } => self.hand_over(conn, to, bytes),
+            Output::Http { query, url } => {
+                self.ask(now, query, Job::Http { url, timeout: TRACKER_TIMEOUT });
+            }
+            Output::Resolve { query, host, port } => {
+                self.ask(now, query, Job::Resolve { host, port });
+            }
+            Output::Datagram { to, bytes } => udp.send(ring, to, bytes),
+            Output::Reply { ticket, reply } => {
+                if let Some(asker) = self.tickets.remove(&ticket) {
+                    // One place per question: it cannot be full. Who stopped waiting is gone.
+                    let _ = asker.try_send(reply);
+                }
+            }
+        }
+    }
+
+    /// Gives a connection to the shard that owns its torrent. A full mailbox there closes it: the
+    /// peer comes again.
+    fn hand_over(&mut self, conn: ConnId, to: ShardId, bytes: Vec<u8>) {
+        let remote = self.remotes.remove(&conn);
+        let fd = self.parts.sockets.take(&mut self.parts.ring, conn);
+        if let (Some(fd), Some(remote), Some(link)) =
+            (fd, remote, self.parts.links.get(to.as_usize()))
+        {
+            let _ = link.post(Letter::Adopt { fd, remote, bytes });
+        }
+    }
+
+    /// Asks the pool for HTTP and DNS. A full queue answers at once: the announcer backs off.
+    fn ask(&mut self, now: Instant, query: QueryId, job: Job) {
+        let is_http = matches!(job, Job::Http { .. });
+        let Some(link) = self.parts.links.get(self.parts.shard.as_usize()).cloned() else { return };
+        let done = Box::new(move |answer| {
+            // A shard that has ended waits for no answer.
+            let _ = link.post(match answer {
+                Answer::Http(answer) => Letter::Http { query, answer },
+                Answer::Resolved(answer) => Letter::Resolved { query, answer },
+            });
+        });
+        if self.parts.http.submit(job, done).is_ok() {
+            return;
+        }
+        let class = TrackerErrorClass::Timeout;
+        let message = "too many questions to trackers wait already".to_owned();
+        let refusal = QueryError { class, message };
+        if is_http {
+            self.parts.engine.handle_http(now, query, Err(refusal));
+        } else {
+            self.parts.engine.handle_resolved(now, query, Err(refusal));
+        }
+    }
+
+    /// Sends until the turn's time is spent; at least one group, so that every turn gets somewhere.
+    fn send(&mut self) -> io::Result<()> {
+        let mut group = 0;
+        while let Some(conn) = self.sends.pop_front() {
+            let Parts { engine, ring, sockets, clock, .. } = &mut self.parts;
+            if !sockets.can_send(conn) {
+                continue;
+            }
+            let mut sending = sockets.spare();
+            engine.poll_send(clock.now(), conn, &mut sending.batch);
+            group += usize::from(sending.batch.block_count() > 0);
+            sockets.send(ring, conn, sending);
+            if group >= SEND_GROUP {
+                group = 0;
+                ring.enter(Duration::ZERO)?;
+                if self.meter.elapsed(clock.now()) >= TURN_BUDGET {
+                    break;
+                }
+            }
+        }
+        // What went out made room for more.
+        let now = self.parts.clock.now();
+        self.obey(now);
+        Ok(())
+    }
+
+    /// One slice at least, more while the turn has time.
+    fn hash(&mut self) {
+        let mut now = self.parts.clock.now();
+        self.is_hashing = self.parts.engine.hash_slice(now);
+        while self.is_hashing && self.meter.elapsed(now) < TURN_BUDGET {
+            self.is_hashing = self.parts.engine.hash_slice(now);
+            now = self.parts.clock.now();
+        }
+        self.obey(now);
+    }
+}
