@@ -19,7 +19,7 @@ pub(crate) struct Doorbell {
 
 impl Doorbell {
     pub(crate) fn new() -> io::Result<Doorbell> {
-        // Blocking: the ring waits on it; on a non-blocking one its read would end at once.
+        // In blocking mode: only the ring reads it, and that never blocks the shard.
         let event = eventfd(0, EventfdFlags::CLOEXEC)?;
         Ok(Doorbell { event, is_asleep: AtomicBool::new(false) })
     }

@@ -301,6 +301,11 @@ impl Sockets {
                 }
                 Some(SocketEvent::Sent { conn: id, count, is_done })
             }
+            // A signal is nobody's fault: the same bytes go again.
+            Err(Errno::INTR) => {
+                conn.send(ring, sending);
+                None
+            }
             Err(errno) => {
                 self.recycle(sending);
                 self.close(ring, id);

@@ -212,3 +212,20 @@ fn a_listener_out_of_descriptors_pauses_and_tries_again() {
     assert!(matches!(world.next(), SocketEvent::Accepted { .. }));
     assert_eq!(world.sockets.poll_timeout(), None);
 }
+
+#[test]
+fn a_send_that_a_signal_interrupted_goes_again() {
+    let mut world = World::new();
+    let mut theirs = world.connection(id(0));
+    let mut sending = world.sockets.spare();
+    sending.batch.push_small(b"hello");
+    let op = world.sockets.listeners[0].accept;
+    let outcome = Outcome::Sent(sending, Err(Errno::INTR));
+    let completion = Completion { asker: Asker::Conn(id(0)), op, is_last: true, outcome };
+    let now = world.clock.now();
+    assert!(world.sockets.handle_completion(&mut world.ring, now, completion).is_none());
+    assert!(matches!(world.next(), SocketEvent::Sent { count: 5, is_done: true, .. }));
+    let mut bytes = [0; 5];
+    theirs.read_exact(&mut bytes).unwrap();
+    assert_eq!(&bytes, b"hello");
+}
