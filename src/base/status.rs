@@ -62,6 +62,31 @@ pub struct TorrentStats {
     pub outstanding_count: u32,
 }
 
+impl TorrentStats {
+    /// Before the shard has had its first look.
+    pub(crate) fn new(id: TorrentId, info_hash: Sha1) -> TorrentStats {
+        TorrentStats {
+            id,
+            info_hash,
+            state: TorrentState::Opening,
+            piece_count: 0,
+            have_count: 0,
+            have_bytes: 0,
+            total_bytes: 0,
+            checked_count: 0,
+            downloaded: 0,
+            uploaded: 0,
+            wasted: 0,
+            download_rate: 0,
+            upload_rate: 0,
+            peer_count: 0,
+            seed_count: 0,
+            candidate_count: 0,
+            outstanding_count: 0,
+        }
+    }
+}
+
 /// Everything about one torrent: the reply to a question.
 #[derive(Clone, PartialEq, Debug)]
 pub struct TorrentStatus {

@@ -9,7 +9,6 @@ use crate::base::buffer::PageBuf;
 use crate::base::buffer::Pool;
 use crate::base::ids::ShardId;
 use crate::base::published::Published;
-use crate::base::status::TorrentState;
 use crate::base::status::TorrentStats;
 use crate::content::make::TorrentMaker;
 use crate::content::torrent::Torrent;
@@ -47,28 +46,6 @@ fn torrent(len: usize, piece_len: u32) -> (Arc<Torrent>, Vec<u8>) {
     (Arc::new(Torrent::parse(&bytes).expect("what the maker makes loads")), data)
 }
 
-fn stats(torrent: &Torrent) -> Arc<Published<TorrentStats>> {
-    Arc::new(Published::new(TorrentStats {
-        id: TorrentId(1),
-        info_hash: torrent.info_hash(),
-        state: TorrentState::Opening,
-        piece_count: 0,
-        have_count: 0,
-        have_bytes: 0,
-        total_bytes: 0,
-        checked_count: 0,
-        downloaded: 0,
-        uploaded: 0,
-        wasted: 0,
-        download_rate: 0,
-        upload_rate: 0,
-        peer_count: 0,
-        seed_count: 0,
-        candidate_count: 0,
-        outstanding_count: 0,
-    }))
-}
-
 impl Pair {
     /// A seed and a leech that knows it.
     fn new(len: usize, piece_len: u32, settings: &Settings) -> Pair {
@@ -91,7 +68,10 @@ impl Pair {
                 order: PieceOrder::RarestFirst,
                 is_paused: false,
                 peers,
-                stats: stats(&torrent),
+                stats: Arc::new(Published::new(TorrentStats::new(
+                    TorrentId(1),
+                    torrent.info_hash(),
+                ))),
             };
             engine.handle_command(Instant::ZERO, Ticket(1), Command::Add(Box::new(addition)));
             let disk = if at == 0 { data.clone() } else { vec![0; len] };

@@ -340,3 +340,6 @@ fn open_file_max(shard_count: usize, settings: &Settings) -> usize {
     let share = rest / 2 / shard_count as u64;
     share.clamp(16, 4096) as usize
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,6 @@ use std::sync::atomic::Ordering;
 use crate::base::ids::ShardId;
 use crate::base::ids::TorrentId;
 use crate::base::published::Published;
-use crate::base::status::TorrentState;
 use crate::base::status::TorrentStats;
 use crate::content::torrent::Torrent;
 
@@ -40,22 +39,8 @@ impl Entry {
 /// What is published until the shard has had its first look.
 fn first_stats(id: TorrentId, torrent: &Torrent) -> TorrentStats {
     TorrentStats {
-        id,
-        info_hash: torrent.info_hash(),
-        state: TorrentState::Opening,
         piece_count: torrent.piece_count(),
-        have_count: 0,
-        have_bytes: 0,
         total_bytes: torrent.total_length(),
-        checked_count: 0,
-        downloaded: 0,
-        uploaded: 0,
-        wasted: 0,
-        download_rate: 0,
-        upload_rate: 0,
-        peer_count: 0,
-        seed_count: 0,
-        candidate_count: 0,
-        outstanding_count: 0,
+        ..TorrentStats::new(id, torrent.info_hash())
     }
 }
