@@ -28,6 +28,12 @@ pub(crate) type Block = (u32, u32, u32);
 /// number of turns would do on an idle shard; a line full of earlier batches takes seconds.
 const IDLE_MAX: Duration = Duration::from_secs(5);
 
+/// A request this old may be repeated: the peer forgot it.
+const LOST: Duration = Duration::from_secs(50);
+
+/// A request this old is no reason not to ask somebody else.
+const GIVEN_UP: Duration = Duration::from_secs(35);
+
 /// One direction of a connection.
 #[derive(Debug, Default)]
 struct Stream {
@@ -49,8 +55,8 @@ pub(crate) struct Tap {
     theirs: Bitfield,
     is_unchoked: bool,
     is_interested: bool,
-    /// The engine's requests that are not answered.
-    asked: BTreeSet<Block>,
+    /// The engine's requests that are not answered, and when they were sent.
+    asked: BTreeMap<Block, Instant>,
     /// Requests that the engine has not answered.
     owed: BTreeMap<Block, u32>,
     /// The block that the engine is sending, and how much of it went.
@@ -79,9 +85,10 @@ impl Tap {
         self.out.handshake.map(|handshake| handshake.info_hash)
     }
 
-    /// The engine's requests on this connection that are not answered.
-    pub(crate) fn asked(&self) -> impl Iterator<Item = &Block> {
-        self.asked.iter()
+    /// The engine's requests on this connection that are not answered, and not long given up.
+    pub(crate) fn asked(&self, now: Instant) -> impl Iterator<Item = &Block> {
+        let is_fresh = move |at: &Instant| now.since(*at) < GIVEN_UP;
+        self.asked.iter().filter(move |(_, at)| is_fresh(at)).map(|(block, _)| block)
     }
 
     /// The engine sends this; `find` gives the torrents and what the engine's disk holds of them.
@@ -90,6 +97,7 @@ impl Tap {
     /// When no correct engine would.
     pub(crate) fn handle_sent<'c>(
         &mut self,
+        now: Instant,
         mut bytes: &[u8],
         bundles: &BTreeMap<Sha1, Bundle>,
         find: impl FnOnce(&Sha1) -> Option<&'c mut Contents>,
@@ -104,17 +112,17 @@ impl Tap {
         loop {
             match decoder.next(&mut bytes) {
                 Ok(None) => break,
-                Ok(Some(token)) => self.check_token(&token, contents),
+                Ok(Some(token)) => self.check_token(now, &token, contents),
                 Err(fault) => panic!("the engine sends a faulty message: {fault}"),
             }
         }
         self.out.decoder = Some(decoder);
     }
 
-    fn check_token(&mut self, token: &Token<'_>, contents: &mut Contents) {
+    fn check_token(&mut self, now: Instant, token: &Token<'_>, contents: &mut Contents) {
         match token {
-            Token::Message(message) => self.check_message(message, contents),
-            Token::Held(held) => self.check_message(&held.message(), contents),
+            Token::Message(message) => self.check_message(now, message, contents),
+            Token::Held(held) => self.check_message(now, &held.message(), contents),
             Token::BlockStart { piece, begin, length } => {
                 self.settle((*piece, *begin, *length), "a block");
                 self.sending = ((*piece, *begin, *length), 0);
@@ -137,7 +145,7 @@ impl Tap {
         }
     }
 
-    fn check_message(&mut self, message: &Message<'_>, contents: &mut Contents) {
+    fn check_message(&mut self, now: Instant, message: &Message<'_>, contents: &mut Contents) {
         let bundle = self.bundle.clone().expect("the handshake named it");
         let layout = bundle.torrent.layout();
         let pieces = layout.piece_count();
@@ -161,7 +169,8 @@ impl Tap {
                 let is_block = layout.block(index, begin, length).is_ok();
                 assert!(is_block, "a request off the grid: {message:?}");
                 assert!(self.theirs.get(piece) || self.is_lost, "{message:?} and they lack it");
-                let is_new = self.asked.insert((piece, begin, length));
+                let before = self.asked.insert((piece, begin, length), now);
+                let is_new = before.is_none_or(|at| now.since(at) >= LOST);
                 assert!(is_new, "{message:?} is already under way on this connection");
                 assert!(
                     self.asked.len() <= REQUEST_QUEUE_MAX,
@@ -238,7 +247,7 @@ impl Tap {
                 Ok(Some(Token::Message(message))) => self.note(&message),
                 Ok(Some(Token::Held(held))) => self.note(&held.message()),
                 Ok(Some(Token::BlockStart { piece, begin, length })) => {
-                    if self.asked.remove(&(piece, begin, length)) {
+                    if self.asked.remove(&(piece, begin, length)).is_some() {
                         got.push((piece, begin, length));
                     }
                 }
@@ -330,7 +339,7 @@ mod tests {
         let hello = Handshake::ours(bundle.info_hash(), [7; 20]).encode();
         let mut tap = Tap::default();
         tap.handle_received(&hello, &bundles);
-        tap.handle_sent(&hello, &bundles, |_| Some(contents));
+        tap.handle_sent(Instant::ZERO, &hello, &bundles, |_| Some(contents));
         (tap, bundles)
     }
 
@@ -347,7 +356,7 @@ mod tests {
         let mut contents = Contents::empty(&bundle.torrent);
         let (mut tap, bundles) = tap(&bundle, &mut contents);
         let sent = wire(&[Message::HaveNone, Message::Have(1)]);
-        tap.handle_sent(&sent, &bundles, |_| Some(&mut contents));
+        tap.handle_sent(Instant::ZERO, &sent, &bundles, |_| Some(&mut contents));
     }
 
     #[test]
@@ -356,9 +365,11 @@ mod tests {
         let bundle = Bundle::single(1, 100_000);
         let mut contents = Contents::complete(&bundle.torrent, &bundle.bytes);
         let (mut tap, bundles) = tap(&bundle, &mut contents);
-        tap.handle_sent(&wire(&[Message::HaveAll]), &bundles, |_| Some(&mut contents));
+        tap.handle_sent(Instant::ZERO, &wire(&[Message::HaveAll]), &bundles, |_| {
+            Some(&mut contents)
+        });
         let header = crate::codec::message::piece_header(0, 0, 16_384);
-        tap.handle_sent(&header, &bundles, |_| Some(&mut contents));
+        tap.handle_sent(Instant::ZERO, &header, &bundles, |_| Some(&mut contents));
     }
 
     #[test]
@@ -382,8 +393,8 @@ mod tests {
         tap.handle_received(&wire(&[Message::HaveAll, Message::Unchoke]), &bundles);
         let request = Message::Request { piece: 0, begin: 0, length: 16_384 };
         let sent = wire(&[Message::HaveNone, Message::Interested, request]);
-        tap.handle_sent(&sent, &bundles, |_| Some(&mut contents));
-        assert_eq!(tap.asked().count(), 1);
+        tap.handle_sent(Instant::ZERO, &sent, &bundles, |_| Some(&mut contents));
+        assert_eq!(tap.asked(Instant::ZERO).count(), 1);
         let header = crate::codec::message::piece_header(0, 0, 16_384);
         let got = tap.handle_received(&header, &bundles);
         assert_eq!(got, [(0, 0, 16_384)]);

@@ -328,6 +328,9 @@ impl Peer {
     }
 
     fn handle_request(&mut self, now: Instant, block: Block) {
+        if self.wants_close {
+            return;
+        }
         if self.bundle.part(block.0, block.1, block.2).is_none() {
             self.facts.complaint = Some(format!("a request outside the torrent: {block:?}"));
             return;
@@ -398,8 +401,10 @@ impl Peer {
                     self.serve(block, false);
                     let sent = self.facts.block_count as usize * block.2 as usize;
                     if sent >= bytes {
-                        self.out.truncate(self.out.len().saturating_sub(block.2 as usize / 2));
+                        let half = block.2 as usize / 2;
+                        self.out.truncate(self.out.len().saturating_sub(half));
                         self.wants_close = true;
+                        self.asked.clear();
                     }
                 }
                 _ => self.serve(block, false),

@@ -2,6 +2,7 @@
 
 mod files;
 mod life;
+mod peers;
 mod routing;
 mod swarm;
 

@@ -99,7 +99,7 @@ impl World {
         self.trace.note(self.now, format_args!("{site}.{shard} send {end:?} {}", bytes.len()));
         let disk = &mut self.sites[site].disk;
         if let Some((_, tap)) = self.taps.get_mut(&end) {
-            tap.handle_sent(bytes, &self.bundles, |hash| disk.contents_mut(hash));
+            tap.handle_sent(self.now, bytes, &self.bundles, |hash| disk.contents_mut(hash));
         }
         if self.net.is_open(end) {
             self.net.send(self.now, end, bytes);
@@ -126,7 +126,10 @@ impl World {
                 let mine =
                     |(owner, tap): &&(usize, Tap)| *owner == at && tap.info_hash() == Some(hash);
                 let mut taken: BTreeSet<Block> = placed.got.clone();
-                self.taps.values().filter(mine).for_each(|(_, tap)| taken.extend(tap.asked()));
+                self.taps
+                    .values()
+                    .filter(mine)
+                    .for_each(|(_, tap)| taken.extend(tap.asked(self.now)));
                 let room = u64::from(placed.bundle.torrent.piece_length());
                 let has_room = site.shards[placed.shard.as_usize()].has_room(room);
                 let Some(contents) = site.disk.contents_mut(&hash) else { continue };
