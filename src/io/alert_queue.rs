@@ -1,5 +1,4 @@
-//! A shard's queue of alerts: bounded; what does not fit is counted by its numbers, never silent
-//! (B1).
+//! A shard's queue of alerts: bounded; what does not fit is counted, never silent (B1).
 
 #![expect(
     clippy::disallowed_types,
