@@ -9,7 +9,6 @@ pub(crate) mod doorbell;
 pub(crate) mod link;
 pub(crate) mod preflight;
 pub(crate) mod ring;
-pub(crate) mod shards_config;
 pub(crate) mod sockets;
 pub(crate) mod store;
 pub(crate) mod torrent_file;

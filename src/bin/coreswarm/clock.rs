@@ -1,7 +1,5 @@
-//! The binary's clock and its one way to wait.
+//! The binary's clock.
 
-use std::thread;
-use std::time::Duration;
 use std::time::Instant;
 
 /// Now, on the steady clock.
@@ -11,9 +9,4 @@ use std::time::Instant;
 )]
 pub(crate) fn now() -> Instant {
     Instant::now()
-}
-
-/// Waits about this long, perhaps less.
-pub(crate) fn pause(time: Duration) {
-    thread::park_timeout(time);
 }

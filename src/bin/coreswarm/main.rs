@@ -2,10 +2,18 @@
 
 mod args;
 mod clock;
+mod demo;
 mod escape;
 mod failure;
+mod get;
+mod json;
+mod progress;
+mod report;
+mod seed;
 mod show;
 mod signals;
+mod start;
+mod tell;
 mod units;
 mod utc;
 
@@ -30,7 +38,9 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> anyhow::Result<()> {
     match command {
+        Command::Get(args) => get::get(&args),
+        Command::Seed(args) => seed::seed(&args),
         Command::Show(args) => show::show(&args),
-        other => anyhow::bail!("{other:?} has not landed yet"),
+        Command::Demo(args) => demo::demo(&args),
     }
 }

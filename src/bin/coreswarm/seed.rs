@@ -1,0 +1,176 @@
+//! `seed`: serve torrents whose data is there.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::Path;
+use std::path::PathBuf;
+use std::time::Duration;
+use std::time::Instant;
+
+use anyhow::Context;
+use anyhow::bail;
+use coreswarm::AddTorrent;
+use coreswarm::AlertKind;
+use coreswarm::Session;
+use coreswarm::TorrentHandle;
+use coreswarm::TorrentState;
+
+use crate::args::SeedArgs;
+use crate::clock::now;
+use crate::report::Report;
+use crate::signals::StopFlag;
+use crate::start;
+use crate::units::bytes;
+use crate::units::rate;
+
+const LOOK_INTERVAL: Duration = Duration::from_millis(200);
+const STATS_INTERVAL: Duration = Duration::from_secs(1);
+
+pub(crate) fn seed(args: &SeedArgs) -> anyhow::Result<()> {
+    let stop = StopFlag::install()?;
+    let mut additions = Vec::new();
+    for file in torrent_files(&args.torrents)? {
+        let add = AddTorrent::from_file(&file)?.directory(&args.directory);
+        check_files(&args.directory, &add)?;
+        additions.push(add.peers(args.session.peer.iter().copied()));
+    }
+    let session = start::session(&args.session)?;
+    let total = additions.iter().map(|add| add.torrent().total_length()).sum();
+    let report = Report::new(args.output_mode, "seeding", total);
+    let mut handles = Vec::new();
+    for add in additions {
+        let name = add.torrent().name().to_owned();
+        handles.push(session.add(add).with_context(|| name)?);
+    }
+    report.listening(session.listen_addresses())?;
+    let result = Seeding::new(&session, report, handles).run(&stop);
+    let ended = start::shutdown(session);
+    result.and(ended)
+}
+
+/// The files named, and those ending in `.torrent` of the directories named, in order.
+fn torrent_files(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for path in paths {
+        if !path.is_dir() {
+            files.push(path.clone());
+            continue;
+        }
+        let entries = fs::read_dir(path).with_context(|| format!("cannot list {path:?}"))?;
+        let mut inside = Vec::new();
+        for entry in entries {
+            let file = entry.with_context(|| format!("cannot list {path:?}"))?.path();
+            if file.extension() == Some(OsStr::new("torrent")) && file.is_file() {
+                inside.push(file);
+            }
+        }
+        if inside.is_empty() {
+            bail!("expected .torrent files in {path:?}, found none; name the files themselves");
+        }
+        inside.sort();
+        files.extend(inside);
+    }
+    Ok(files)
+}
+
+/// Seeding never writes: whatever is missing is an error before anything starts.
+fn check_files(directory: &Path, add: &AddTorrent) -> anyhow::Result<()> {
+    for file in add.torrent().files().iter().filter(|file| file.is_on_disk()) {
+        let path = directory.join(file.path());
+        let found = fs::metadata(&path).ok().filter(|found| found.is_file());
+        let length = found.map(|found| found.len());
+        if length != Some(file.length()) {
+            let got = length.map_or("nothing".to_owned(), |length| format!("{length} bytes"));
+            bail!(
+                "expected {} bytes at {path:?}, got {got}; `coreswarm get` fetches what is missing",
+                file.length()
+            );
+        }
+    }
+    Ok(())
+}
+
+struct Seeding<'a> {
+    session: &'a Session,
+    report: Report,
+    torrents: Vec<Seeded>,
+    next_stats: Instant,
+}
+
+struct Seeded {
+    handle: TorrentHandle,
+    is_told: bool,
+}
+
+impl<'a> Seeding<'a> {
+    fn new(session: &'a Session, report: Report, handles: Vec<TorrentHandle>) -> Seeding<'a> {
+        let torrents =
+            handles.into_iter().map(|handle| Seeded { handle, is_told: false }).collect();
+        Seeding { session, report, torrents, next_stats: now() }
+    }
+
+    /// Until a signal, or until nothing is left to seed.
+    fn run(&mut self, stop: &StopFlag) -> anyhow::Result<()> {
+        let alerts = self.session.alerts();
+        while !stop.is_raised() {
+            let mut next = alerts.next(LOOK_INTERVAL);
+            while let Some(alert) = next {
+                self.report.alert(&alert)?;
+                let torrent = alert.torrent.map(|(id, _)| id);
+                if let AlertKind::Checked { have_count, piece_count } = alert.kind
+                    && let Some(id) = torrent.filter(|_| have_count < piece_count)
+                {
+                    self.drop_torrent(id.as_u64(), have_count, piece_count)?;
+                }
+                next = alerts.try_next();
+            }
+            self.look()?;
+            let stopped = |seeded: &Seeded| seeded.handle.stats().state == TorrentState::Error;
+            if self.torrents.iter().all(stopped) {
+                bail!("expected data to seed, none is complete and readable; see the lines above");
+            }
+        }
+        self.report.finish();
+        Ok(())
+    }
+
+    /// Incomplete data: it is taken out before it could fetch what is missing.
+    fn drop_torrent(&mut self, id: u64, have: u32, count: u32) -> anyhow::Result<()> {
+        let at = self.torrents.iter().position(|seeded| seeded.handle.id().as_u64() == id);
+        let Some(seeded) = at.map(|at| self.torrents.remove(at)) else { return Ok(()) };
+        let handle = seeded.handle;
+        // Gone already is as good.
+        let _ = handle.remove();
+        let name = handle.torrent().name();
+        let text = format!(
+            "{name}: expected {count} good pieces, got {have}; `coreswarm get` fetches the others"
+        );
+        self.report.error(Some(handle.info_hash().to_string()), &text)
+    }
+
+    fn look(&mut self) -> anyhow::Result<()> {
+        let (mut done, mut sent, mut up, mut peers) = (0u64, 0u64, 0u64, 0u32);
+        let is_due = now() >= self.next_stats;
+        for seeded in &mut self.torrents {
+            let stats = seeded.handle.stats();
+            if stats.state == TorrentState::Seeding && !seeded.is_told {
+                seeded.is_told = true;
+                self.report.seeding(seeded.handle.torrent().name(), &stats)?;
+            }
+            if is_due {
+                self.report.stats(&stats)?;
+            }
+            done += stats.have_bytes;
+            sent += stats.uploaded;
+            up += stats.upload_rate;
+            peers += stats.peer_count;
+        }
+        if is_due {
+            self.next_stats = now() + STATS_INTERVAL;
+        }
+        let (up, sent) = (rate(up), bytes(sent));
+        let text = format!("{} torrents, up {up}, {sent} sent, {peers} peers", self.torrents.len());
+        self.report.bar_text(done, text);
+        Ok(())
+    }
+}

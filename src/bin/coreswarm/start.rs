@@ -1,0 +1,70 @@
+//! Starting a session from the command line's flags.
+
+use std::net::IpAddr;
+use std::net::Ipv4Addr;
+use std::net::Ipv6Addr;
+use std::net::SocketAddr;
+use std::net::TcpListener;
+use std::time::Duration;
+
+use coreswarm::Session;
+use coreswarm::Settings;
+
+use crate::args::PORT;
+use crate::args::SessionArgs;
+use crate::failure::EXIT_ERROR;
+use crate::failure::EXIT_START;
+use crate::failure::Failure;
+
+/// Trackers get 5 seconds to hear `stopped`; what is left is for the disk.
+const SHUTDOWN_LIMIT: Duration = Duration::from_secs(15);
+
+pub(crate) fn session(args: &SessionArgs) -> anyhow::Result<Session> {
+    let mut builder = Session::builder().settings(settings(args)).listen(listen(args));
+    if let Some(count) = args.shards {
+        builder = builder.shards(count);
+    }
+    if let Some(path) = &args.tracker_ca {
+        builder = builder.tracker_ca(path);
+    }
+    let builder = builder.allow_private_trackers(args.allow_private_trackers);
+    Ok(builder.start().map_err(|error| Failure::new(EXIT_START, error.to_string()))?)
+}
+
+/// Ends a session in good order; a shard that does not keep the limit is an error.
+pub(crate) fn shutdown(session: Session) -> anyhow::Result<()> {
+    let report = session.shutdown(SHUTDOWN_LIMIT);
+    if report.is_clean() {
+        return Ok(());
+    }
+    let message = format!(
+        "expected all shards to end within {} s, {} did not; the next start checks the files again",
+        SHUTDOWN_LIMIT.as_secs(),
+        report.late_count
+    );
+    Err(Failure::new(EXIT_ERROR, message).into())
+}
+
+fn settings(args: &SessionArgs) -> Settings {
+    let mut settings = Settings::default();
+    let set = |knob: &mut u32, flag: Option<u32>| *knob = flag.unwrap_or(*knob);
+    set(&mut settings.connections_max, args.connections);
+    set(&mut settings.connections_per_torrent_max, args.connections_per_torrent);
+    set(&mut settings.half_open_max, args.half_open);
+    set(&mut settings.upload_slots_max, args.upload_slots);
+    settings.assembly_budget = args.assembly_budget.unwrap_or(settings.assembly_budget);
+    settings.announce_ip = args.announce_ip;
+    settings
+}
+
+/// What was asked for; else the usual port of all addresses, or any when somebody has that one.
+fn listen(args: &SessionArgs) -> Vec<SocketAddr> {
+    if !args.listen.is_empty() {
+        return args.listen.clone();
+    }
+    let all = [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
+    // Bound without SO_REUSEPORT, so that another engine of the same user is noticed.
+    let is_free = TcpListener::bind((Ipv4Addr::UNSPECIFIED, PORT)).is_ok();
+    let port = if is_free { PORT } else { 0 };
+    all.map(|ip| SocketAddr::new(ip, port)).to_vec()
+}
