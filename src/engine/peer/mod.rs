@@ -357,6 +357,20 @@ impl Peer {
         if self.unchoked_since.is_some() && self.uploads.request(wanted) {
             return Ok(PeerEvent::Requested);
         }
+        self.refuse(wanted)?;
+        Ok(PeerEvent::Nothing)
+    }
+
+    /// Refuses the request that came last if we do not have its piece: what is on the disk there was
+    /// never verified.
+    pub(crate) fn refuse_missing(&mut self, have: &Bitfield) -> Result<(), PeerFault> {
+        match self.uploads.take_missing(have) {
+            Some(wanted) => self.refuse(wanted),
+            None => Ok(()),
+        }
+    }
+
+    fn refuse(&mut self, wanted: Wanted) -> Result<(), PeerFault> {
         // A window of requests may cross our choke on the wire: that is no fault.
         let crossing = if self.unchoked_since.is_none() { REQUEST_QUEUE_MAX as u32 } else { 0 };
         self.reject_count += 1;
@@ -364,7 +378,7 @@ impl Peer {
             return Err(PeerFault::Rejects);
         }
         self.reject(wanted);
-        Ok(PeerEvent::Nothing)
+        Ok(())
     }
 
     fn handle_reject(

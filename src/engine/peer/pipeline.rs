@@ -186,9 +186,9 @@ impl Pipeline {
     }
 
     /// Takes back what is late: all requests of a silent peer, which is snubbed from here on, and
-    /// requests that were passed over for a minute. One request of a snubbed peer stays under way to
-    /// see whether it wakes up, and is told all the same: three stalling peers that each keep the
-    /// same block must not keep it from a fourth who would send it.
+    /// requests that were passed over for a minute. One request of a snubbed peer stays under way
+    /// to see whether it wakes up, and is told all the same: three stalling peers that each keep
+    /// the same block must not keep it from a fourth who would send it.
     pub(crate) fn take_late(&mut self, now: Instant) -> Vec<(PieceIndex, BlockIndex)> {
         let is_late = self.deadline().is_some_and(|deadline| now >= deadline);
         let mut late = Vec::new();

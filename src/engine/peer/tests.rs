@@ -122,6 +122,23 @@ fn unchoked_requests_are_queued_up_to_the_bound_then_rejected() {
     assert_eq!(feed(&mut peer, &[request(3, 0)]), Err(PeerFault::Rejects));
 }
 
+/// Whatever lay on the disk of a piece that we did not have was served: zeros, or a stranger's bytes.
+#[test]
+fn a_request_for_a_piece_that_we_do_not_have_is_rejected() {
+    let mut peer = peer_with(true);
+    peer.unchoke(Instant::ZERO);
+    sent(&mut peer);
+    let mut have = Bitfield::zeros(10);
+    have.set(2);
+    for (piece, rest) in [(2, 1), (3, 1)] {
+        feed(&mut peer, &[request(piece, 0)]).unwrap();
+        assert_eq!(peer.refuse_missing(&have), Ok(()));
+        assert_eq!(peer.uploads.len(), rest, "piece {piece}");
+    }
+    let reject = Message::Reject { piece: 3, begin: 0, length: BLOCK_LEN };
+    assert_eq!(sent(&mut peer), wire(&[reject]));
+}
+
 #[test]
 fn choking_answers_every_request_that_is_not_being_read() {
     let mut peer = peer_with(true);

@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 
+use crate::base::bitfield::Bitfield;
 use crate::base::buffer::SharedBuf;
 use crate::base::ids::PieceIndex;
 use crate::base::limits::REQUEST_QUEUE_MAX;
@@ -65,6 +66,12 @@ impl Uploads {
     pub(crate) fn cancel(&mut self, wanted: Wanted) -> bool {
         let at = self.queue.iter().position(|w| *w == wanted);
         at.is_some_and(|at| self.queue.remove(at).is_some())
+    }
+
+    /// Takes back the request that was queued last, if its piece is not among these.
+    pub(crate) fn take_missing(&mut self, have: &Bitfield) -> Option<Wanted> {
+        let is_missing = self.queue.back().is_some_and(|w| !have.get(w.piece.as_u32()));
+        if is_missing { self.queue.pop_back() } else { None }
     }
 
     /// Takes back all requests that are not being read yet: the peer is choked.

@@ -65,11 +65,9 @@ impl Swarm {
             PeerEvent::HasSet => self.handle_has_set(now, turn, id),
             PeerEvent::InterestChanged => self.wants_choice = true,
             PeerEvent::Introduced => self.drop_if_useless(now, turn, id),
+            PeerEvent::Requested => self.handle_requested(now, turn, id),
             // What became possible is done when the turn is flushed.
-            PeerEvent::Unchoked
-            | PeerEvent::Requested
-            | PeerEvent::AllowedFast
-            | PeerEvent::Nothing => {}
+            PeerEvent::Unchoked | PeerEvent::AllowedFast | PeerEvent::Nothing => {}
         }
     }
 

@@ -12,6 +12,14 @@ use crate::engine::turn::Purpose;
 use crate::engine::turn::Turn;
 
 impl Swarm {
+    /// A peer asked for something: only what we have is served.
+    pub(crate) fn handle_requested(&mut self, now: Instant, turn: &mut Turn, id: SlotId) {
+        let Some(peer) = self.peers.get_mut(id) else { return };
+        if let Err(fault) = peer.refuse_missing(&self.have) {
+            self.drop_peer(now, turn, id, &fault.to_string());
+        }
+    }
+
     /// Starts reads for what the peer asked, as far as the budget goes.
     pub(crate) fn read_for(&mut self, turn: &mut Turn, id: SlotId) {
         loop {
