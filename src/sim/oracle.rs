@@ -132,7 +132,11 @@ impl Tap {
                 let bundle = self.bundle.as_ref().expect("the handshake named it");
                 let right =
                     bundle.part(piece, begin, length).and_then(|b| b.get(at..at + bytes.len()));
-                assert_eq!(right, Some(*bytes), "the engine sends wrong bytes of piece {piece}");
+                let is_right = right == Some(*bytes);
+                assert!(
+                    is_right,
+                    "the engine sends wrong bytes of piece {piece} from {begin}+{at}"
+                );
                 self.sending.1 += bytes.len();
             }
             Token::BlockEnd => {}

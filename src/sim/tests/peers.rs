@@ -1,4 +1,5 @@
-//! Peers that are slow, stubborn or lying: the download ends all the same, and only liars are banned.
+//! Peers that are slow, stubborn or lying: the download ends all the same, and only liars are
+//! banned.
 
 use std::net::SocketAddr;
 use std::time::Duration;
