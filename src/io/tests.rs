@@ -1,5 +1,7 @@
 //! Whole shards on real sockets and files: what the simulator cannot show.
 
+mod crossing;
+
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
