@@ -63,6 +63,8 @@ pub(crate) enum SocketEvent {
 pub(crate) struct Sockets {
     /// By the slot of their id.
     conns: Vec<Option<Conn>>,
+    /// Connections whose slot the engine gave to a newer one before it said what becomes of them.
+    displaced: Vec<Conn>,
     count: usize,
     listeners: Vec<Listener>,
     /// Connections whose single receive ended: they may be taken away before they are armed again.
@@ -97,7 +99,7 @@ impl Sockets {
     pub(crate) fn adopt(&mut self, ring: &mut Ring, id: ConnId, fd: OwnedFd) {
         let mut conn = Conn::connected(id, fd);
         conn.arm(ring);
-        self.put(ring, conn);
+        self.put(conn);
     }
 
     /// Connects within `CONNECT_TIMEOUT`; an error here means that there is no socket at all.
@@ -110,7 +112,7 @@ impl Sockets {
         let conn = Conn::connecting(id, ring, address).map_err(|error| {
             error.raw_os_error().map_or(CloseReason::ConnectFailed, CloseReason::Errno)
         })?;
-        self.put(ring, conn);
+        self.put(conn);
         Ok(())
     }
 
@@ -323,28 +325,31 @@ impl Sockets {
         }
     }
 
-    fn put(&mut self, ring: &mut Ring, conn: Conn) {
+    fn put(&mut self, conn: Conn) {
         let slot = conn.id.0.slot as usize;
         if slot >= self.conns.len() {
             self.conns.resize_with(slot + 1, || None);
         }
         self.count += 1;
-        if let Some(old) = self.conns[slot].replace(conn) {
-            // The engine used the slot again without closing; its word on the new one counts.
-            self.count -= 1;
-            old.close(ring);
-        }
+        // Forgotten, but not lost: a hand-over or a close for the old one is on its way.
+        self.displaced.extend(self.conns[slot].replace(conn));
     }
 
     fn get(&mut self, id: ConnId) -> Option<&mut Conn> {
-        let conn = self.conns.get_mut(id.0.slot as usize)?.as_mut()?;
-        if conn.id == id { Some(conn) } else { None }
+        let in_slot = self.conns.get_mut(id.0.slot as usize).and_then(Option::as_mut);
+        in_slot
+            .filter(|conn| conn.id == id)
+            .or_else(|| self.displaced.iter_mut().find(|conn| conn.id == id))
     }
 
     fn remove(&mut self, id: ConnId) -> Option<Conn> {
-        self.get(id)?;
+        let in_slot = self.conns.get_mut(id.0.slot as usize);
+        let conn = in_slot.and_then(|slot| slot.take_if(|conn| conn.id == id)).or_else(|| {
+            let at = self.displaced.iter().position(|conn| conn.id == id)?;
+            Some(self.displaced.swap_remove(at))
+        })?;
         self.count -= 1;
-        self.conns.get_mut(id.0.slot as usize)?.take()
+        Some(conn)
     }
 }
 

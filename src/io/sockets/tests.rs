@@ -229,3 +229,22 @@ fn a_send_that_a_signal_interrupted_goes_again() {
     theirs.read_exact(&mut bytes).unwrap();
     assert_eq!(&bytes, b"hello");
 }
+
+#[test]
+fn a_connection_whose_slot_was_given_away_can_still_change_shards() {
+    let mut world = World::new();
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let _new = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (fd, _) = listener.accept().unwrap();
+    let mut old = world.connection(id(0));
+    old.write_all(b"handshake").unwrap();
+    assert_eq!(world.bytes(id(0)), b"handshake");
+    let newer = ConnId(SlotId { slot: 0, generation: 1 });
+    world.sockets.adopt(&mut world.ring, newer, fd.into());
+    assert_eq!(world.sockets.len(), 2);
+    let fd = world.sockets.take(&mut world.ring, id(0));
+    assert!(fd.is_some(), "the slot is the newer one's, the socket is not");
+    assert!(world.sockets.can_send(newer) && !world.sockets.can_send(id(0)));
+    world.sockets.close(&mut world.ring, newer);
+    assert_eq!(world.sockets.len(), 0);
+}
