@@ -1,7 +1,44 @@
 //! coreswarm: a synchronous thread-per-core BitTorrent engine on io_uring.
 //!
-//! Floors, from the ground up; each uses only those listed before it:
-//! `base codec content engine io session` (and `sim`, the ring's understudy for tests).
+//! A [`Session`] owns a few shards, each a thread pinned to a core of its own, and each torrent
+//! lives on one of them. The caller's threads send questions and orders, read published figures and
+//! pull alerts; no code of the caller ever runs on a shard.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//!
+//! use coreswarm::AddTorrent;
+//! use coreswarm::Session;
+//! use coreswarm::TorrentState;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let session = Session::builder().shards(2).start()?;
+//! let add = AddTorrent::from_file("debian.torrent")?.directory("downloads");
+//! let torrent = session.add(add)?;
+//! while torrent.wait_finished(Duration::from_secs(1))? == TorrentState::Downloading {
+//!     let stats = torrent.stats();
+//!     println!("{} of {} pieces", stats.have_count, stats.piece_count);
+//! }
+//! let report = session.shutdown(Duration::from_secs(10));
+//! assert!(report.is_clean());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Threads
+//! [`Session`], [`TorrentHandle`] and [`Alerts`] are `Send` and `Sync`; clones of handles and alert
+//! streams are cheap. [`TorrentHandle::stats`] and [`Session::stats`] read a published snapshot:
+//! they ask nobody and never wait. Everything else that a handle does is a question to one shard,
+//! sent through its bounded inbox and answered within 5 seconds or refused: [`AskError`].
+//!
+//! # The end
+//! [`Session::shutdown`] stops accepting peers, tells trackers, lets disk operations end, syncs, and
+//! joins the shards. From its first moment all handles answer [`AskError::Gone`]; they and alert
+//! streams may outlive the session. Dropping a session is the same with a limit of 10 seconds.
+//!
+//! # Floors
+//! From the ground up; each uses only those listed before it: `base codec content engine io session`
+//! (and `sim`, the ring's understudy for tests).
 
 // Floors arrive one after the other; the last one removes this line.
 #![allow(dead_code, unreachable_pub)]
@@ -30,7 +67,11 @@ pub use crate::base::status::TrackerErrorClass;
 pub use crate::base::status::TrackerStatus;
 pub use crate::base::storage_error::StorageError;
 pub use crate::base::storage_error::StorageOperation;
+pub use crate::codec::bencode::BencodeError;
+pub use crate::codec::metainfo::MetainfoError;
+pub use crate::content::clean_path::PathError;
 pub use crate::content::files::FileEntry;
+pub use crate::content::layout::LayoutError;
 pub use crate::content::make::MakeError;
 pub use crate::content::make::TorrentMaker;
 pub use crate::content::torrent::Torrent;

@@ -1,0 +1,184 @@
+//! The public API against running shards: additions, transfers, removals, ends.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use coreswarm::AddError;
+use coreswarm::AddTorrent;
+use coreswarm::AlertKind;
+use coreswarm::Alerts;
+use coreswarm::AskError;
+use coreswarm::Session;
+use coreswarm::Sha1;
+use coreswarm::TorrentMaker;
+use coreswarm::TorrentState;
+
+/// Far above what anything here takes, so that a loaded machine fails no test.
+const LIMIT: Duration = Duration::from_secs(60);
+
+fn start(shards: usize) -> Session {
+    let here = SocketAddr::from(([127, 0, 0, 1], 0));
+    Session::builder().listen([here]).shards(shards).start().expect("the system allows a session")
+}
+
+/// A torrent of one file with `length` bytes made from `seed`; its bytes are written below `dir`.
+fn make(dir: &Path, seed: u8, length: usize) -> Vec<u8> {
+    let name = format!("file-{seed}");
+    let bytes: Vec<u8> =
+        (0..length).map(|at| (at / 7 * 31) as u8 ^ (at >> 9) as u8 ^ seed).collect();
+    fs::write(dir.join(&name), &bytes).expect("it can be written");
+    let hashes: Vec<Sha1> = bytes.chunks(16_384).map(Sha1::of).collect();
+    let maker = TorrentMaker::single(name, length as u64).with_piece_length(16_384);
+    maker.finish(&hashes).expect("it can be made")
+}
+
+fn addition(torrent: &[u8], dir: &Path) -> AddTorrent {
+    AddTorrent::from_bytes(torrent).expect("what we make can be read").directory(dir)
+}
+
+/// Everything until the first alert that `is_last` accepts.
+fn alerts_until(alerts: &Alerts, is_last: impl Fn(&AlertKind) -> bool) -> Vec<AlertKind> {
+    let mut seen = Vec::new();
+    while let Some(alert) = alerts.next(LIMIT) {
+        seen.push(alert.kind);
+        if seen.last().is_some_and(&is_last) {
+            return seen;
+        }
+    }
+    panic!("the alert did not come; these did: {seen:?}")
+}
+
+#[test]
+fn a_file_goes_from_one_session_to_another_byte_by_byte() {
+    let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let torrent = make(from.path(), 1, 1_000_003);
+    let (seeding, fetching) = (start(1), start(2));
+    let seed = seeding.add(addition(&torrent, from.path())).unwrap();
+    assert_eq!(seed.wait_finished(LIMIT), Ok(TorrentState::Seeding));
+    let alerts = fetching.alerts();
+    let peer = seeding.listen_addresses()[0];
+    let fetched = fetching.add(addition(&torrent, to.path()).peer(peer)).unwrap();
+    assert_eq!(fetched.wait_finished(LIMIT), Ok(TorrentState::Seeding));
+    let seen = alerts_until(&alerts, |kind| *kind == AlertKind::Finished);
+    let verified = |kind: &&AlertKind| matches!(kind, AlertKind::PieceVerified { .. });
+    assert_eq!(seen.iter().filter(verified).count(), 62, "{seen:?}");
+    assert!(!seen.iter().any(|kind| matches!(kind, AlertKind::Lost { .. })), "{seen:?}");
+    let status = fetched.status().unwrap();
+    assert_eq!((status.stats.have_count, status.error), (62, None));
+    assert!(fetching.shutdown(LIMIT).is_clean() && seeding.shutdown(LIMIT).is_clean());
+    let read = |dir: &Path| fs::read(dir.join("file-1")).unwrap();
+    assert!(read(from.path()) == read(to.path()), "the bytes differ");
+}
+
+#[test]
+fn the_same_hash_twice_is_answered_with_the_id_that_is_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let torrent = make(dir.path(), 2, 100);
+    let session = start(1);
+    let first = session.add(addition(&torrent, dir.path())).unwrap();
+    let again = session.add(addition(&torrent, dir.path())).err();
+    assert_eq!(again, Some(AddError::AlreadyThere { id: first.id() }));
+    let found = session.find(&first.info_hash()).expect("it is there");
+    assert_eq!(found.id(), first.id());
+    first.remove().unwrap();
+    assert_eq!(found.status().err(), Some(AskError::Gone), "all handles know");
+    assert_eq!(found.remove(), Err(AskError::Gone));
+    assert!(session.find(&first.info_hash()).is_none());
+    let new = session.add(addition(&torrent, dir.path())).unwrap();
+    assert_ne!(new.id(), first.id(), "ids are never used twice");
+}
+
+#[test]
+fn what_outlives_a_session_answers_gone_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let torrent = make(dir.path(), 3, 100);
+    let session = start(1);
+    let handle = session.add(addition(&torrent, dir.path())).unwrap();
+    let alerts = session.alerts();
+    assert!(session.shutdown(LIMIT).is_clean());
+    assert_eq!(handle.pause(), Err(AskError::Gone));
+    assert_eq!(handle.stats().piece_count, 1, "the last figures stay");
+    while alerts.next(LIMIT).is_some() {}
+    assert_eq!(alerts.try_next(), None);
+}
+
+#[test]
+fn a_paused_torrent_waits_for_resume() {
+    let dir = tempfile::tempdir().unwrap();
+    let torrent = make(dir.path(), 4, 50_000);
+    let session = start(1);
+    let alerts = session.alerts();
+    let handle = session.add(addition(&torrent, dir.path()).paused(true)).unwrap();
+    assert_eq!(handle.status().unwrap().stats.state, TorrentState::Paused);
+    handle.resume().unwrap();
+    assert_eq!(handle.wait_finished(LIMIT), Ok(TorrentState::Seeding));
+    handle.pause().unwrap();
+    let seen = alerts_until(&alerts, |kind| *kind == AlertKind::Paused);
+    assert!(seen.contains(&AlertKind::Resumed), "{seen:?}");
+    handle.resume().unwrap();
+    assert_eq!(handle.wait_finished(LIMIT), Ok(TorrentState::Seeding));
+}
+
+#[test]
+fn damage_is_found_by_a_recheck() {
+    let dir = tempfile::tempdir().unwrap();
+    let torrent = make(dir.path(), 5, 50_000);
+    let session = start(1);
+    let alerts = session.alerts();
+    let handle = session.add(addition(&torrent, dir.path())).unwrap();
+    let checked = |kind: &AlertKind| matches!(kind, AlertKind::Checked { .. });
+    let first = alerts_until(&alerts, checked).pop();
+    assert_eq!(first, Some(AlertKind::Checked { have_count: 4, piece_count: 4 }));
+    let path = dir.path().join("file-5");
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[20_000] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    handle.recheck().unwrap();
+    let second = alerts_until(&alerts, checked).pop();
+    assert_eq!(second, Some(AlertKind::Checked { have_count: 3, piece_count: 4 }));
+}
+
+#[test]
+fn torrents_spread_over_the_shards() {
+    let dir = tempfile::tempdir().unwrap();
+    let session = start(2);
+    let handles: Vec<_> = (10..30)
+        .map(|seed| session.add(addition(&make(dir.path(), seed, 64), dir.path())).unwrap())
+        .collect();
+    let first_count = handles.iter().filter(|handle| handle.shard().as_usize() == 0).count();
+    assert_eq!(first_count, 10);
+    assert_eq!(session.torrents().len(), 20);
+    assert!(handles.iter().all(|h| h.wait_finished(LIMIT) == Ok(TorrentState::Seeding)));
+}
+
+/// Descriptors and threads of this process.
+fn usage() -> (usize, usize) {
+    let count = |path: &str| fs::read_dir(path).expect("procfs").count();
+    (count("/proc/self/fd"), count("/proc/self/task"))
+}
+
+#[test]
+fn sessions_one_after_the_other_leave_at_most_one_descriptor_per_shard() {
+    // In a process of its own: other tests open descriptors at the same time.
+    if std::env::var_os("CORESWARM_TEST_ALONE").is_none() {
+        let name = "sessions_one_after_the_other_leave_at_most_one_descriptor_per_shard";
+        let output = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", name, "--nocapture"])
+            .env("CORESWARM_TEST_ALONE", "1")
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        return;
+    }
+    const ROUNDS: usize = 20;
+    drop(start(1));
+    let (fds_before, threads_before) = usage();
+    for _ in 0..ROUNDS {
+        assert!(start(1).shutdown(LIMIT).is_clean());
+    }
+    let (fds, threads) = usage();
+    assert!(fds <= fds_before + ROUNDS, "{fds_before} before, {fds} after {ROUNDS} sessions");
+    assert!(threads <= threads_before, "{threads_before} threads before, {threads} after");
+}
