@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crossbeam::channel::after;
 use crossbeam::channel::bounded;
 
 use super::*;
@@ -95,7 +96,7 @@ fn wait_until(what: &str, is_so: impl Fn() -> bool) {
     let clock = Clock::start();
     while !is_so() {
         assert!(clock.now().since(Instant::ZERO) < LIMIT, "not within {LIMIT:?}: {what}");
-        std::thread::sleep(Duration::from_millis(5));
+        let _ = after(Duration::from_millis(5)).recv();
     }
 }
 
@@ -124,7 +125,7 @@ fn a_question_is_answered_within_50_ms_by_an_idle_shard() {
     house.add(0, &torrent, dir.path(), vec![]);
     let mut times = Vec::new();
     for _ in 0..20 {
-        std::thread::sleep(Duration::from_millis(15));
+        let _ = after(Duration::from_millis(15)).recv();
         let clock = Clock::start();
         assert!(matches!(house.ask(0, Command::Status(TorrentId(1))), Reply::Status(_)));
         times.push(clock.now().since(Instant::ZERO));
