@@ -50,6 +50,8 @@ pub(crate) struct Tap {
     inward: Stream,
     /// The peer broke the protocol: nothing it sends means anything from here on.
     is_lost: bool,
+    /// The peer sent a block that it did not owe: which request is answered is anybody's guess.
+    is_unasked: bool,
     bundle: Option<Bundle>,
     /// What the peer said that it has.
     theirs: Bitfield,
@@ -174,7 +176,7 @@ impl Tap {
                 assert!(is_block, "a request off the grid: {message:?}");
                 assert!(self.theirs.get(piece) || self.is_lost, "{message:?} and they lack it");
                 let before = self.asked.insert((piece, begin, length), now);
-                let is_new = before.is_none_or(|at| now.since(at) >= LOST);
+                let is_new = before.is_none_or(|at| now.since(at) >= LOST) || self.is_unasked;
                 assert!(is_new, "{message:?} is already under way on this connection");
                 assert!(
                     self.asked.len() <= REQUEST_QUEUE_MAX,
@@ -253,6 +255,8 @@ impl Tap {
                 Ok(Some(Token::BlockStart { piece, begin, length })) => {
                     if self.asked.remove(&(piece, begin, length)).is_some() {
                         got.push((piece, begin, length));
+                    } else {
+                        self.is_unasked = true;
                     }
                 }
                 Ok(Some(_)) => {}

@@ -252,6 +252,9 @@ impl Site {
                 let contents = self.disk.contents_mut(info_hash).expect("it was written");
                 assert!(contents.is_piece_right(piece), "{piece} is verified and not on the disk");
             }
+            AlertKind::Error { message } if message.contains("a bug in the engine") => {
+                panic!("torrent {id} of {}: {message}", self.ip);
+            }
             AlertKind::Paused | AlertKind::Resumed | AlertKind::Error { .. } => {
                 placed.is_running = false;
                 placed.got.clear();

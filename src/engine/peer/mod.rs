@@ -361,8 +361,8 @@ impl Peer {
         Ok(PeerEvent::Nothing)
     }
 
-    /// Refuses the request that came last if we do not have its piece: what is on the disk there was
-    /// never verified.
+    /// Refuses the request that came last if we do not have its piece: what is on the disk there
+    /// was never verified.
     pub(crate) fn refuse_missing(&mut self, have: &Bitfield) -> Result<(), PeerFault> {
         match self.uploads.take_missing(have) {
             Some(wanted) => self.refuse(wanted),

@@ -111,7 +111,10 @@ impl Pipeline {
     /// which was late: to ask again would bring it twice.
     #[must_use]
     pub(crate) fn ask(&mut self, now: Instant, piece: PieceIndex, block: BlockIndex) -> bool {
-        let is_owed = self.forget_released(piece, block).is_some_and(|released| released.is_owed);
+        // The one request that a snubbed peer keeps is under way and may be handed out again.
+        let is_kept = self.withdraw(piece, block);
+        let released = self.forget_released(piece, block);
+        let is_owed = is_kept || released.is_some_and(|released| released.is_owed);
         if self.asked.is_empty() {
             self.last_block = now;
         }
@@ -285,6 +288,8 @@ mod tests {
         fill(&mut pipeline, ms(0));
         pipeline.take_late(ms(4_000));
         assert!(!pipeline.ask(ms(4_100), piece(5), BlockIndex(0)), "it is owed");
+        assert!(!pipeline.ask(ms(4_100), piece(0), BlockIndex(0)), "it is kept");
+        assert_eq!(pipeline.len(), 2);
         assert!(pipeline.arrived(piece(5), BlockIndex(0)));
         assert!(pipeline.ask(ms(4_200), piece(5), BlockIndex(0)), "it came, and is owed no more");
         assert!(!pipeline.rejected(piece(6), BlockIndex(0)), "nobody counted on it");

@@ -122,7 +122,8 @@ fn unchoked_requests_are_queued_up_to_the_bound_then_rejected() {
     assert_eq!(feed(&mut peer, &[request(3, 0)]), Err(PeerFault::Rejects));
 }
 
-/// Whatever lay on the disk of a piece that we did not have was served: zeros, or a stranger's bytes.
+/// Whatever lay on the disk of a piece that we did not have was served: zeros, or a stranger's
+/// bytes.
 #[test]
 fn a_request_for_a_piece_that_we_do_not_have_is_rejected() {
     let mut peer = peer_with(true);

@@ -1,6 +1,7 @@
 //! Whole engines in simulated worlds: what a user would see, and what every seed must bring.
 
 mod bad_peers;
+mod chaos;
 mod files;
 mod life;
 mod peers;
