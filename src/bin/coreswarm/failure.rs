@@ -14,7 +14,7 @@ pub(crate) const EXIT_SIGNAL: u8 = 130;
 /// The last part of `--help`.
 pub(crate) const EXIT_CODES: &str = "\
 Exit codes:
-    0    done, or stopped in good order by SIGINT or SIGTERM
+    0    done; get and seed also when SIGINT or SIGTERM stopped them in good order
     1    an error: the line on stderr says what was expected, what came and what to do
     2    the command line was not understood
     3    the session could not start: kernel, limits or addresses do not allow it

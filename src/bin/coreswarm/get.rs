@@ -110,11 +110,11 @@ impl<'a> Download<'a> {
     fn read_alerts(&mut self) -> anyhow::Result<()> {
         let mut next = self.alerts.next(LOOK_INTERVAL);
         while let Some(alert) = next {
-            self.report.alert(&alert)?;
-            match alert.kind {
+            match &alert.kind {
+                // Told once, at the end.
+                AlertKind::Error { message } => self.error = Some(message.clone()),
                 AlertKind::Storage(_) => self.has_storage_error = true,
-                AlertKind::Error { message } => self.error = Some(message),
-                _ => {}
+                _ => self.report.alert(&alert)?,
             }
             next = self.alerts.try_next();
         }

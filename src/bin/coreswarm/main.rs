@@ -23,6 +23,7 @@ use clap::Parser;
 
 use crate::args::Cli;
 use crate::args::Command;
+use crate::args::OutputArgs;
 use crate::escape::escape;
 use crate::failure::exit_code;
 
@@ -38,9 +39,18 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> anyhow::Result<()> {
     match command {
-        Command::Get(args) => get::get(&args),
-        Command::Seed(args) => seed::seed(&args),
+        Command::Get(args) => tell_scripts(args.output_mode, get::get(&args)),
+        Command::Seed(args) => tell_scripts(args.output_mode, seed::seed(&args)),
         Command::Show(args) => show::show(&args),
         Command::Demo(args) => demo::demo(&args),
     }
+}
+
+/// With `--json`, what went wrong is an event as well as a line on stderr.
+fn tell_scripts(mode: OutputArgs, result: anyhow::Result<()>) -> anyhow::Result<()> {
+    if let (true, Err(error)) = (mode.json, &result) {
+        // Nobody may be left to read it; stderr and the exit code say it again.
+        let _ = json::print(&json::error(None, &format!("{error:#}")));
+    }
+    result
 }

@@ -26,7 +26,9 @@ impl Progress {
     pub(crate) fn new(name: &str, total_bytes: u64) -> Progress {
         // Hidden by itself when stderr is no terminal.
         let bar = ProgressBar::with_draw_target(Some(total_bytes), ProgressDrawTarget::stderr());
-        if let Ok(style) = ProgressStyle::with_template("{prefix} [{bar:24}] {percent:>3}% {msg}") {
+        if let Ok(style) =
+            ProgressStyle::with_template("{prefix} [{bar:24}] {percent:>3}% {wide_msg}")
+        {
             bar.set_style(style.progress_chars("=> "));
         }
         bar.set_prefix(short(&escape(name)));

@@ -80,7 +80,7 @@ impl Report {
     }
 
     pub(crate) fn alert(&self, alert: &Alert) -> anyhow::Result<()> {
-        let is_error = matches!(alert.kind, AlertKind::Error { .. } | AlertKind::Storage(_));
+        let is_error = matches!(alert.kind, AlertKind::Error { .. });
         let is_important = tell::is_important(alert);
         if !is_important && !self.mode.verbose {
             return Ok(());

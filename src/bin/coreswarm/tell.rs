@@ -44,12 +44,12 @@ pub(crate) fn words(alert: &Alert) -> String {
     }
 }
 
-/// Whether it is worth a line without `-v`: something is wrong that the user may mend.
+/// Whether it is worth a line without `-v`: something is wrong that the user may mend. Storage
+/// errors are not: the torrent stops and says so in the same words.
 pub(crate) fn is_important(alert: &Alert) -> bool {
     matches!(
         alert.kind,
         AlertKind::Error { .. }
-            | AlertKind::Storage(_)
             | AlertKind::ListenFailed { .. }
             | AlertKind::TrackerError { .. }
             | AlertKind::TrackerWarning { .. }

@@ -32,7 +32,11 @@ fn remedy(errno: Errno) -> Option<&'static str> {
         Errno::ROFS => "the file system is read-only: remount it or choose another directory",
         Errno::ACCESS | Errno::PERM => "give this user the right to it and resume the torrent",
         Errno::IO => "check the device and resume the torrent",
-        Errno::NOENT => "the file left while the torrent ran: recheck the torrent",
+        Errno::NOENT => {
+            "it is not there and cannot be made: choose another directory, or recheck the torrent \
+             if its file was deleted"
+        }
+        Errno::NOTDIR => "a file stands where a directory should: choose another directory",
         Errno::LOOP | Errno::XDEV => "a symbolic link stands in the way: replace it by a directory",
         Errno::EXIST => "a foreign file has this name and is left alone: move it away and resume",
         Errno::MFILE | Errno::NFILE => "raise the limit of open files (`ulimit -n`)",
