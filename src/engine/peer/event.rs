@@ -2,6 +2,7 @@
 
 use crate::base::ids::BlockIndex;
 use crate::base::ids::PieceIndex;
+use crate::engine::peer::pieces::Pieces;
 
 /// What a peer's bytes mean to its swarm.
 #[derive(Debug)]
@@ -16,6 +17,8 @@ pub(crate) enum PeerEvent<'i> {
     Has(PieceIndex),
     /// It told all it has.
     HasSet,
+    /// It told all it has again, and has more than it had before, which this was.
+    HasMore(Pieces),
     /// A request was queued.
     Requested,
     /// A block's header came, and whether we asked for it.

@@ -13,8 +13,6 @@ pub(crate) enum PeerFault {
     Message(#[from] MessageFault),
     #[error("message about a piece or block that does not exist: {0}")]
     Layout(#[from] LayoutFault),
-    #[error("bitfield, have all or have none must come once and first (BEP 3, BEP 6)")]
-    LateBitfield,
     #[error("bitfield with spare bits set (BEP 3)")]
     SpareBits,
     #[error("{0} without the fast extension having been agreed (BEP 6)")]

@@ -45,6 +45,10 @@ use crate::engine::peer::uploads::Wanted;
 use crate::engine::to_ring::ConnId;
 use crate::engine::to_ring::SendBatch;
 
+/// A late bitfield counts as one control message for each so many pieces: the allowance of a peer is
+/// then at most 1.6 million pieces to pass over per second.
+const PIECES_PER_CHARGE: u32 = 8_192;
+
 /// A connected peer.
 #[derive(Debug)]
 pub(crate) struct Peer {
@@ -268,9 +272,9 @@ impl Peer {
             Message::Bitfield(wire) => {
                 let piece_count = self.layout.piece_count();
                 let field = Bitfield::from_wire(wire, piece_count).ok_or(PeerFault::SpareBits)?;
-                self.handle_pieces(Pieces::Some(field))
+                self.handle_pieces(now, Pieces::Some(field))
             }
-            Message::HaveAll | Message::HaveNone => self.handle_have_all_or_none(message),
+            Message::HaveAll | Message::HaveNone => self.handle_have_all_or_none(now, message),
             _ => {
                 self.take_control(now)?;
                 self.handle_control(message)
@@ -326,24 +330,34 @@ impl Peer {
 
     fn handle_have_all_or_none(
         &mut self,
+        now: Instant,
         message: Message<'_>,
     ) -> Result<PeerEvent<'static>, PeerFault> {
         self.agreed("have all or have none")?;
         let piece_count = self.layout.piece_count();
-        self.handle_pieces(match message {
+        let pieces = match message {
             Message::HaveAll => Pieces::All { piece_count },
             _ => Pieces::none(piece_count),
-        })
+        };
+        self.handle_pieces(now, pieces)
     }
 
-    /// BEP 3: only as the first message. An extension handshake before it is common and harmless.
-    fn handle_pieces(&mut self, pieces: Pieces) -> Result<PeerEvent<'static>, PeerFault> {
-        if self.has_told_pieces {
-            return Err(PeerFault::LateBitfield);
+    /// BEP 3 wants it first and once. aria2 sends it again where that is shorter than its have
+    /// messages: what it adds counts, what it takes back does not. It costs us a pass over all
+    /// pieces, so it is charged by its length.
+    fn handle_pieces(
+        &mut self,
+        now: Instant,
+        pieces: Pieces,
+    ) -> Result<PeerEvent<'static>, PeerFault> {
+        if !std::mem::replace(&mut self.has_told_pieces, true) {
+            self.pieces = pieces;
+            return Ok(PeerEvent::HasSet);
         }
-        self.has_told_pieces = true;
-        self.pieces = pieces;
-        Ok(PeerEvent::HasSet)
+        for _ in 0..=self.layout.piece_count() / PIECES_PER_CHARGE {
+            self.take_control(now)?;
+        }
+        Ok(self.pieces.grow(pieces).map_or(PeerEvent::Nothing, PeerEvent::HasMore))
     }
 
     fn handle_request(

@@ -30,6 +30,22 @@ impl Pieces {
         }
     }
 
+    /// Adds what `more` has. Gives what was there before if that changed anything.
+    pub(crate) fn grow(&mut self, more: Pieces) -> Option<Pieces> {
+        let Pieces::Some(ours) = self else { return None };
+        let grown = match more {
+            Pieces::All { .. } => more,
+            Pieces::Some(mut field) => {
+                ours.iter_ones().for_each(|bit| _ = field.set(bit));
+                if field.count_ones() == ours.count_ones() {
+                    return None;
+                }
+                Pieces::Some(field)
+            }
+        };
+        Some(std::mem::replace(self, grown))
+    }
+
     pub(crate) fn is_all(&self) -> bool {
         match self {
             Pieces::All { .. } => true,

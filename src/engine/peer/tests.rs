@@ -50,17 +50,39 @@ fn request(piece: u32, begin: u32) -> Message<'static> {
 }
 
 #[test]
-fn a_bitfield_comes_once_first_and_without_spare_bits() {
+fn a_bitfield_has_its_length_and_no_spare_bits() {
     let good = Message::Bitfield(&[0xff, 0xc0]);
     assert_eq!(feed(&mut peer_with(true), &[good]), Ok(vec!["HasSet".to_owned()]));
     let spare = feed(&mut peer_with(true), &[Message::Bitfield(&[0xff, 0xe0])]);
     assert_eq!(spare, Err(PeerFault::SpareBits));
-    for first in [good, Message::Have(1), Message::HaveAll] {
-        let late = feed(&mut peer_with(true), &[first, good]);
-        assert_eq!(late, Err(PeerFault::LateBitfield), "after {first:?}");
-    }
     let short = feed(&mut peer_with(true), &[Message::Bitfield(&[0xff])]);
     assert!(matches!(short, Err(PeerFault::Message(_))));
+}
+
+#[test]
+fn a_late_bitfield_adds_as_aria2_sends_it_and_takes_nothing_back() {
+    let late = [Message::Bitfield(&[0x10, 0]), Message::HaveAll];
+    let first = [Message::Bitfield(&[0x20, 0]), Message::Have(2)];
+    for (first, late) in first.iter().flat_map(|first| late.iter().map(move |late| (first, late))) {
+        let mut peer = peer_with(true);
+        let events = feed(&mut peer, &[*first, *late, *late]).unwrap();
+        assert!(events[1].starts_with("HasMore(Some("), "after {first:?}: {events:?}");
+        assert_eq!(events[2], "Nothing", "{late:?} twice");
+        let piece = |raw| peer.layout.piece(raw).unwrap();
+        assert!(peer.pieces.has(piece(2)) && peer.pieces.has(piece(3)), "{first:?}, {late:?}");
+    }
+    let mut seed = peer_with(true);
+    let events =
+        feed(&mut seed, &[Message::HaveAll, Message::Bitfield(&[0, 0]), Message::HaveNone]);
+    assert_eq!(events.unwrap()[1..], ["Nothing", "Nothing"]);
+    assert!(seed.pieces.is_all());
+}
+
+#[test]
+fn a_flood_of_late_bitfields_closes() {
+    let flood = [Message::Bitfield(&[0x10, 0]); CONTROL_BURST_MAX as usize + 2];
+    assert_eq!(feed(&mut peer_with(true), &flood), Err(PeerFault::Flood));
+    assert!(feed(&mut peer_with(true), &flood[1..]).is_ok(), "the first one is free");
 }
 
 #[test]

@@ -63,6 +63,10 @@ impl Swarm {
             }
             PeerEvent::Has(piece) => self.handle_has(now, turn, id, piece),
             PeerEvent::HasSet => self.handle_has_set(now, turn, id),
+            PeerEvent::HasMore(before) => {
+                self.uncount(&before);
+                self.handle_has_set(now, turn, id);
+            }
             PeerEvent::InterestChanged => self.wants_choice = true,
             PeerEvent::Introduced => self.drop_if_useless(now, turn, id),
             PeerEvent::Requested => self.handle_requested(now, turn, id),

@@ -114,10 +114,7 @@ impl Swarm {
             self.abandon_through(turn, receiving.piece, receiving.block);
         }
         self.picker.release_all(id.slot, &owed);
-        match &peer.pieces {
-            Pieces::All { .. } => self.picker.seed_left(),
-            Pieces::Some(field) => self.picker.peer_left(field),
-        }
+        self.uncount(&peer.pieces);
         turn.free_reads(peer.uploads.held());
         self.wants_choice |= peer.unchoked_since.is_some();
         let is_pair_of_seeds = peer.pieces.is_all() && self.is_complete();
@@ -147,6 +144,14 @@ impl Swarm {
         self.alert(turn, AlertKind::PeerBanned { address, reason: reason.to_owned() });
         if let Some(id) = self.peer_at(address) {
             self.drop_peer(now, turn, id, reason);
+        }
+    }
+
+    /// One peer less has these pieces.
+    pub(crate) fn uncount(&mut self, pieces: &Pieces) {
+        match pieces {
+            Pieces::All { .. } => self.picker.seed_left(),
+            Pieces::Some(field) => self.picker.peer_left(field),
         }
     }
 
