@@ -16,7 +16,7 @@ pub(crate) fn start(role: &Role, shards: Option<usize>) -> Result<Program> {
         } else {
             command.arg("get").arg(&role.torrent).arg("-o").arg(&role.data);
         }
-        command.arg("--json").args(["--listen", &role.listen.to_string()]);
+        command.args(["--json", "-v"]).args(["--listen", &role.listen.to_string()]);
         if role.stays && !role.is_seed {
             command.args(["--seed-ratio", "1000"]);
         }

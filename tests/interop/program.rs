@@ -162,7 +162,11 @@ impl Program {
     /// The end of its log, for a report.
     pub(crate) fn tail(&self) -> String {
         let log = self.log().unwrap_or_default();
-        let lines: Vec<&str> = log.lines().collect();
+        // Of numbers that come every second only the last are news.
+        let is_number = |line: &&str| line.contains("\"stats\"");
+        let last = log.lines().filter(is_number).last();
+        let lines = log.lines().filter(|line| !is_number(line)).chain(last);
+        let lines: Vec<&str> = lines.collect();
         let from = lines.len().saturating_sub(TAIL);
         let mut report = format!("--- {} ({:?})", self.name, self.log);
         for line in &lines[from..] {
