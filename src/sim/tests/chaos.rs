@@ -1,5 +1,5 @@
-//! Everything at once: bad peers, failing disks, crashes, orders at bad moments, then calm. In the calm
-//! every download must end.
+//! Everything at once: bad peers, failing disks, crashes, orders at bad moments, then calm. In the
+//! calm every download must end.
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -4,6 +4,7 @@ mod bad_peers;
 mod chaos;
 mod files;
 mod life;
+mod network;
 mod peers;
 mod routing;
 mod swarm;

@@ -1,6 +1,7 @@
 //! Peers that are slow, stubborn or lying: the download ends all the same, and only liars are
 //! banned.
 
+use std::cell::Cell;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -71,6 +72,31 @@ fn one_honest_seed_is_never_left_idle_while_anything_is_missing() {
             assert!(took < Duration::from_secs(4), "{took:?}");
             let facts = world.strangers[0].facts().next().unwrap();
             assert_eq!(facts.request_count, 184, "each block is asked for once");
+        });
+    }
+}
+
+#[test]
+fn the_only_seed_never_waits_longer_than_a_few_round_trips_for_the_next_request() {
+    for seed in seeds(10) {
+        World::tell(seed, Weather::default(), |world| {
+            let bundle = Bundle::single(seed, 2_000_000);
+            let only = world.add_honest(Conduct::default(), &bundle);
+            let address = world.strangers[only].address();
+            let leech = add_leech(world, &bundle, &[address]);
+            let id = world.only_torrent(leech);
+            let longest = Cell::new(Duration::ZERO);
+            world.run_until(MINUTE, "the download is complete", |world| {
+                let facts = world.strangers[only].facts().next();
+                let is_over = facts.is_some_and(|facts| facts.request_count >= 123);
+                let since = facts.and_then(|facts| facts.idle_since).filter(|_| !is_over);
+                let idle = since.map_or(Duration::ZERO, |since| world.now.since(since));
+                longest.set(longest.get().max(idle));
+                world.sites[leech].is_complete(id)
+            });
+            // A round trip is 60 ms; the first window of 512 KiB takes 131 ms to send.
+            assert!(longest.get() < Duration::from_millis(250), "{longest:?}");
+            world.shut_down();
         });
     }
 }
