@@ -4,31 +4,42 @@
 //! lives on one of them. The caller's threads send questions and orders, read published figures and
 //! pull alerts; no code of the caller ever runs on a shard.
 //!
-//! ```no_run use std::time::Duration;
+//! ```no_run
+//! use std::time::Duration;
 //!
-//! use coreswarm::AddTorrent; use coreswarm::Session; use coreswarm::TorrentState;
+//! use coreswarm::AddTorrent;
+//! use coreswarm::Session;
+//! use coreswarm::TorrentState;
 //!
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> { let session =
-//! Session::builder().shards(2).start()?; let add =
-//! AddTorrent::from_file("debian.torrent")?.directory("downloads"); let torrent =
-//! session.add(add)?; while torrent.wait_finished(Duration::from_secs(1))? ==
-//! TorrentState::Downloading {     let stats = torrent.stats();     println!("{} of {} pieces",
-//! stats.have_count, stats.piece_count); } let report = session.shutdown(Duration::from_secs(10));
-//! assert!(report.is_clean()); # Ok(()) # } ```
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let session = Session::builder().shards(2).start()?;
+//! let add = AddTorrent::from_file("debian.torrent")?.directory("downloads");
+//! let torrent = session.add(add)?;
+//! let is_over = |state| matches!(state, TorrentState::Seeding | TorrentState::Error);
+//! while !is_over(torrent.wait_finished(Duration::from_secs(1))?) {
+//!     let stats = torrent.stats();
+//!     println!("{} of {} pieces", stats.have_count, stats.piece_count);
+//! }
+//! let report = session.shutdown(Duration::from_secs(10));
+//! assert!(report.is_clean());
+//! # Ok(())
+//! # }
+//! ```
 //!
-//! # Threads [`Session`], [`TorrentHandle`] and [`Alerts`] are `Send` and `Sync`; clones of handles
-//! and alert streams are cheap. [`TorrentHandle::stats`] and [`Session::stats`] read a published
-//! snapshot: they ask nobody and never wait. Everything else that a handle does is a question to
-//! one shard, sent through its bounded inbox and answered within 5 seconds or refused:
-//! [`AskError`].
+//! # Threads
+//! [`Session`], [`TorrentHandle`] and [`Alerts`] are `Send` and `Sync`; clones of handles and alert
+//! streams are cheap. [`TorrentHandle::stats`] and [`Session::stats`] read a published snapshot:
+//! they ask nobody and never wait. Everything else that a handle does is a question to one shard,
+//! sent through its bounded inbox and answered within 5 seconds or refused: [`AskError`].
 //!
-//! # The end [`Session::shutdown`] stops accepting peers, tells trackers, lets disk operations end,
-//! syncs, and joins the shards. From its first moment all handles answer [`AskError::Gone`]; they
-//! and alert streams may outlive the session. Dropping a session is the same with a limit of 10
-//! seconds.
+//! # The end
+//! [`Session::shutdown`] stops accepting peers, tells trackers, lets disk operations end, syncs,
+//! and joins the shards. From its first moment all handles answer [`AskError::Gone`]; they and alert
+//! streams may outlive the session. Dropping a session is the same with a limit of 10 seconds.
 //!
-//! # Floors From the ground up; each uses only those listed before it: `base codec content engine
-//! io session` (and `sim`, the ring's understudy for tests).
+//! # Floors
+//! From the ground up; each uses only those listed before it:
+//! `base codec content engine io session` (and `sim`, the ring's understudy for tests).
 
 // Floors arrive one after the other; the last one removes this line.
 #![allow(dead_code, unreachable_pub)]

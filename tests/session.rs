@@ -105,6 +105,20 @@ fn what_outlives_a_session_answers_gone_at_once() {
 }
 
 #[test]
+fn handles_streams_and_sessions_may_go_to_any_thread() {
+    fn is_shared<T: Send + Sync>(value: T) -> T {
+        value
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let torrent = make(dir.path(), 6, 100);
+    let session = is_shared(start(1));
+    let alerts = is_shared(session.alerts());
+    let handle = is_shared(session.add(addition(&torrent, dir.path())).unwrap());
+    assert_eq!(handle.wait_finished(LIMIT), Ok(TorrentState::Seeding));
+    assert!(alerts.next(LIMIT).is_some());
+}
+
+#[test]
 fn a_paused_torrent_waits_for_resume() {
     let dir = tempfile::tempdir().unwrap();
     let torrent = make(dir.path(), 4, 50_000);

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crossbeam::channel::never;
+
 use crate::base::digest::Sha1;
 use crate::base::ids::ShardId;
 use crate::base::ids::TorrentId;
@@ -132,7 +134,8 @@ impl TorrentHandle {
             if now >= deadline {
                 return Ok(state);
             }
-            std::thread::park_timeout(LOOK_INTERVAL.min(deadline.since(now)));
+            // Not `park_timeout`: that would swallow a wake-up meant for the caller.
+            let _ = never::<()>().recv_timeout(LOOK_INTERVAL.min(deadline.since(now)));
         }
     }
 
