@@ -15,6 +15,7 @@ use ureq::tls::RootCerts;
 use ureq::tls::TlsConfig;
 use ureq::tls::parse_pem;
 
+use crate::base::instant::Instant;
 use crate::base::limits::TRACKER_BODY_INFLATED_MAX;
 use crate::base::limits::TRACKER_BODY_MAX;
 use crate::base::limits::TRACKER_REDIRECT_MAX;
@@ -22,6 +23,7 @@ use crate::base::status::TrackerErrorClass;
 use crate::engine::announce::address::is_local_host;
 use crate::engine::to_ring::HttpAnswer;
 use crate::engine::to_ring::QueryError;
+use crate::io::clock::Clock;
 use crate::io::trackers::fault::classify;
 use crate::io::trackers::fault::classify_io;
 use crate::io::trackers::fault::fault;
@@ -74,20 +76,15 @@ impl Requests {
             true => &self.anywhere,
             false => &self.global,
         };
+        let clock = Clock::start();
         let request = agent.get(url).config().timeout_global(Some(timeout)).build();
         let mut response = request.call().map_err(|error| classify(&error))?;
         let status = response.status().as_u16();
         // The client refuses the byte that fills the limit.
         let limit = TRACKER_BODY_MAX as u64 + 1;
-        let limited = response.body_mut().with_config().limit(limit).reader();
-        let mut body = Vec::new();
-        let read = limited.take(TRACKER_BODY_INFLATED_MAX as u64 + 1).read_to_end(&mut body);
-        read.map_err(|error| classify_io(&error))?;
-        if body.len() > TRACKER_BODY_INFLATED_MAX {
-            let message = format!("expected at most {TRACKER_BODY_INFLATED_MAX} bytes inflated");
-            return Err(fault(TrackerErrorClass::Parse, message));
-        }
-        Ok(HttpAnswer { status, body })
+        let mut limited = response.body_mut().with_config().limit(limit).reader();
+        let deadline = Instant::ZERO + timeout;
+        Ok(HttpAnswer { status, body: read_body(&mut limited, || clock.now() >= deadline)? })
     }
 
     /// Asks the system's resolver, which has its own time-outs. Addresses are not classified here:
@@ -97,6 +94,27 @@ impl Requests {
         let message = |error| format!("the host name did not resolve: {error}");
         let found = found.map_err(|error| fault(TrackerErrorClass::Dns, message(error)))?;
         Ok(found.collect())
+    }
+}
+
+/// Reads a body to its end. The client's time-out bounds each read, but a server that sends a byte now
+/// and then has made it forget the whole (seen with ureq 3.1.4): so the whole is watched here.
+fn read_body(body: &mut impl Read, is_late: impl Fn() -> bool) -> Result<Vec<u8>, QueryError> {
+    let mut whole = Vec::new();
+    let mut part = [0; 16 * 1024];
+    loop {
+        if is_late() {
+            let message = "the answer did not end in time".to_owned();
+            return Err(fault(TrackerErrorClass::Timeout, message));
+        }
+        match body.read(&mut part).map_err(|error| classify_io(&error))? {
+            0 => return Ok(whole),
+            count => whole.extend_from_slice(&part[..count]),
+        }
+        if whole.len() > TRACKER_BODY_INFLATED_MAX {
+            let message = format!("expected at most {TRACKER_BODY_INFLATED_MAX} bytes inflated");
+            return Err(fault(TrackerErrorClass::Parse, message));
+        }
     }
 }
 
