@@ -97,8 +97,8 @@ impl Requests {
     }
 }
 
-/// Reads a body to its end. The client's time-out bounds each read, but a server that sends a byte now
-/// and then has made it forget the whole (seen with ureq 3.1.4): so the whole is watched here.
+/// Reads a body to its end. The client's time-out bounds each read, but a server that sends a byte
+/// now and then has made it forget the whole (seen with ureq 3.1.4): so the whole is watched here.
 fn read_body(body: &mut impl Read, is_late: impl Fn() -> bool) -> Result<Vec<u8>, QueryError> {
     let mut whole = Vec::new();
     let mut part = [0; 16 * 1024];
