@@ -186,7 +186,7 @@ fn sessions_one_after_the_other_leave_at_most_one_descriptor_per_shard() {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         return;
     }
-    const ROUNDS: usize = 20;
+    const ROUNDS: usize = 1_000;
     drop(start(1));
     let (fds_before, threads_before) = usage();
     for _ in 0..ROUNDS {

@@ -29,6 +29,7 @@ use crossbeam::channel::Receiver;
 use crossbeam::channel::RecvTimeoutError;
 use crossbeam::channel::Sender;
 use crossbeam::channel::bounded;
+use glommio::ExecutorJoinHandle;
 use glommio::LocalExecutorBuilder;
 use glommio::Placement;
 
@@ -99,9 +100,16 @@ pub(crate) struct Shards {
     stats: Vec<Arc<Published<ShardStats>>>,
     listening: Vec<SocketAddr>,
     seed: u64,
-    /// One per shard; disconnected when it has ended.
-    ended: Vec<Receiver<()>>,
+    threads: Vec<Thread>,
     http: Arc<HttpPool>,
+}
+
+/// A shard's thread.
+#[derive(Debug)]
+struct Thread {
+    /// Disconnected when its work has ended.
+    ended: Receiver<()>,
+    handle: Option<ExecutorJoinHandle<()>>,
 }
 
 /// What goes into a shard's thread.
@@ -141,7 +149,7 @@ impl Shards {
             stats: Vec::new(),
             listening: listening.clone(),
             seed: chance(),
-            ended: Vec::new(),
+            threads: Vec::new(),
             http: Arc::clone(&http),
         };
         let clock = Clock::start();
@@ -184,18 +192,18 @@ impl Shards {
         let (up, is_up) = bounded(seedlings.len());
         for seedling in seedlings {
             let (alive, ended) = bounded(0);
-            self.ended.push(ended);
             let shard = seedling.shard.0;
             let failed = |error: String| StartError::Shard { shard, message: error };
             let up = up.clone();
-            LocalExecutorBuilder::new(Placement::Fixed(seedling.cpu))
+            let handle = LocalExecutorBuilder::new(Placement::Fixed(seedling.cpu))
                 .name(&format!("shard-{shard}"))
                 .io_memory(GLOMMIO_MEMORY)
                 .ring_depth(GLOMMIO_DEPTH)
                 .spawn(move || live(seedling, up, alive))
                 .map_err(|error| failed(error.to_string()))?;
+            self.threads.push(Thread { ended, handle: Some(handle) });
         }
-        for _ in 0..self.ended.len() {
+        for _ in 0..self.threads.len() {
             match is_up.recv_timeout(START_TIMEOUT) {
                 Ok(Ok(())) => {}
                 Ok(Err((shard, message))) => return Err(StartError::Shard { shard, message }),
@@ -236,10 +244,17 @@ impl Shards {
     pub(crate) fn join(&mut self, limit: Duration) -> usize {
         let clock = Clock::start();
         let left = || limit.saturating_sub(clock.now().since(Instant::ZERO));
-        // Nothing is ever sent: a wait ends when the shard's thread drops its end.
-        let has_ended =
-            |end: &Receiver<()>| end.recv_timeout(left()) == Err(RecvTimeoutError::Disconnected);
-        let late_count = self.ended.iter().filter(|end| !has_ended(end)).count();
+        let mut late_count = 0;
+        for thread in &mut self.threads {
+            // Nothing is ever sent: a wait ends when the shard's thread drops its end.
+            let end = thread.ended.recv_timeout(left());
+            if end != Err(RecvTimeoutError::Disconnected) {
+                late_count += 1;
+            } else if let Some(handle) = thread.handle.take() {
+                // What is left is glommio's own end, which waits for nobody.
+                let _ = handle.join();
+            }
+        }
         self.http.shutdown(left().min(HTTP_END_TIMEOUT));
         late_count
     }
