@@ -19,9 +19,8 @@ const INSIDE: &str = "CORESWARM_INTEROP_NAMESPACE";
 /// Where the programs listen: this and the last two numbers of the address. The ports differ
 /// because aria2 listens on all addresses.
 const PEER_PORT_MIN: u16 = 20_000;
-/// Where every tracker listens, on the address of each peer that announces to it: a program that
-/// does not bind its outgoing connections then announces from its own address all the same.
-pub(crate) const TRACKER_PORT: u16 = 6969;
+/// Where the trackers listen: this and the number of the case.
+const TRACKER_PORT_MIN: u16 = 7_000;
 
 /// Starts this program again inside a namespace; `None` when it already runs in one.
 pub(crate) fn enter() -> Option<ExitCode> {
@@ -65,6 +64,12 @@ pub(crate) fn address(case: usize, host: usize) -> Result<Ipv4Addr> {
 pub(crate) fn listen(address: Ipv4Addr) -> SocketAddrV4 {
     let [_, _, case, host] = address.octets().map(u16::from);
     SocketAddrV4::new(address, PEER_PORT_MIN + 100 * case + host)
+}
+
+/// Where the program with this address finds its tracker: at its own address, so that even one that
+/// does not bind its outgoing connections announces from there.
+pub(crate) fn tracker(address: Ipv4Addr) -> SocketAddrV4 {
+    SocketAddrV4::new(address, TRACKER_PORT_MIN + u16::from(address.octets()[2]))
 }
 
 fn ip(arguments: &[&str]) -> Result<()> {

@@ -96,14 +96,14 @@ impl<'a> Stage<'a> {
             Meet::HttpTracker | Meet::UdpTracker => {
                 let tracker = OpenTracker::start(
                     &self.work,
-                    &self.addresses,
+                    namespace::tracker(self.addresses[0]),
                     &self.info_hash,
                     self.deadline,
                 )?;
                 self.open_tracker = Some(tracker);
             }
             Meet::HttpsTracker => {
-                let at = self.addresses[1];
+                let at = namespace::tracker(self.addresses[1]);
                 let tracker = HttpsTracker::start(&self.work, at, self.listen(0), self.deadline)?;
                 self.https_tracker = Some(tracker);
             }
@@ -228,7 +228,7 @@ impl<'a> Stage<'a> {
             Meet::HttpsTracker if host > 0 => "https",
             Meet::HttpsTracker | Meet::LeechDials | Meet::SeedDials => return Ok(bare),
         };
-        let address = SocketAddrV4::new(self.addresses[host], namespace::TRACKER_PORT);
+        let address = namespace::tracker(self.addresses[host]);
         let url = format!("{scheme}://{address}/announce");
         // `announce` sorts before every other key, so it goes right behind the first byte.
         let mut torrent = format!("d8:announce{}:{url}", url.len()).into_bytes();

@@ -12,11 +12,9 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::Context;
 use anyhow::Result;
 use anyhow::ensure;
 
-use crate::namespace::TRACKER_PORT;
 use crate::program::Deadline;
 use crate::program::Program;
 use crate::tools;
@@ -30,10 +28,11 @@ pub(crate) struct OpenTracker {
 }
 
 impl OpenTracker {
-    /// Starts one on the address of every peer. Debian builds it with a whitelist.
+    /// Starts one on every address, with the port of `address`: given six addresses it stops to
+    /// answer. Debian builds it with a whitelist.
     pub(crate) fn start(
         work: &Path,
-        addresses: &[Ipv4Addr],
+        address: SocketAddrV4,
         info_hash: &str,
         deadline: Deadline,
     ) -> Result<Self> {
@@ -46,15 +45,10 @@ impl OpenTracker {
         let log = work.join("opentracker.log");
         let mut program =
             Program::start_unprivileged("opentracker", log, "opentracker", |command| {
-                for address in addresses {
-                    command.args(["-i", &address.to_string()]);
-                    command.args(["-p", &TRACKER_PORT.to_string()]);
-                    command.args(["-P", &TRACKER_PORT.to_string()]);
-                }
+                let port = address.port().to_string();
+                command.args(["-p", &port, "-P", &port]);
                 command.arg("-w").arg(&whitelist).current_dir(folder.path());
             })?;
-        let first = *addresses.first().context("a tracker has an address")?;
-        let address = SocketAddrV4::new(first, TRACKER_PORT);
         program.wait_listening(deadline, address)?;
         Ok(Self { program, info_hash: bytes(info_hash)?, address, _whitelist: folder })
     }
@@ -92,15 +86,14 @@ pub(crate) struct HttpsTracker {
 }
 
 impl HttpsTracker {
-    /// Starts one at `ip` with certificates made for it.
+    /// Starts one at `address` with certificates made for it.
     pub(crate) fn start(
         work: &Path,
-        ip: Ipv4Addr,
+        address: SocketAddrV4,
         peer: SocketAddrV4,
         deadline: Deadline,
     ) -> Result<Self> {
-        let address = SocketAddrV4::new(ip, TRACKER_PORT);
-        certificates(work, ip)?;
+        certificates(work, *address.ip())?;
         let log = work.join("https_tracker.log");
         let mut program = Program::start("HTTPS tracker", log, tools::python_lt21(), |command| {
             command.arg(tools::script("https_tracker.py")).arg(address.to_string());
