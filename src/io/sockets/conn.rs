@@ -1,6 +1,7 @@
 //! One TCP connection as the ring sees it: a descriptor and what is in flight on it.
 
 use std::io;
+use std::net::IpAddr;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -48,11 +49,19 @@ impl Conn {
         Conn::with(id, fd, Receiving::Once)
     }
 
-    /// Of a new socket on its way to `address`.
-    pub(super) fn connecting(id: ConnId, ring: &mut Ring, address: SocketAddr) -> io::Result<Conn> {
+    /// Of a new socket on its way to `address`, from `source` if that matters.
+    pub(super) fn connecting(
+        id: ConnId,
+        ring: &mut Ring,
+        source: Option<IpAddr>,
+        address: SocketAddr,
+    ) -> io::Result<Conn> {
         let domain = Domain::for_address(address);
         let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
         socket.set_tcp_nodelay(true)?;
+        if let Some(source) = source {
+            socket.bind(&SocketAddr::new(source, 0).into())?;
+        }
         let mut conn = Conn::with(id, socket.into(), Receiving::NotYet);
         let (asker, fd) = (Asker::Conn(id), Rc::clone(&conn.fd));
         conn.connect = Some(ring.connect(asker, fd, address.into(), CONNECT_TIMEOUT));

@@ -4,12 +4,14 @@ mod conn;
 pub(crate) mod listeners;
 pub(crate) mod udp;
 
+use std::net::IpAddr;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
 use rustix::io::Errno;
+use socket2::SockRef;
 
 use crate::base::instant::Instant;
 use crate::engine::to_ring::CloseReason;
@@ -67,6 +69,8 @@ pub(crate) struct Sockets {
     displaced: Vec<Conn>,
     count: usize,
     listeners: Vec<Listener>,
+    /// Addresses that connections of ours come from: those that were chosen to listen at.
+    sources: Vec<IpAddr>,
     /// Connections whose single receive ended: they may be taken away before they are armed again.
     disarmed: Vec<ConnId>,
     #[expect(clippy::vec_box, reason = "the kernel holds addresses inside: boxes stay boxes")]
@@ -83,6 +87,8 @@ struct Listener {
 impl Sockets {
     /// Accepts from now on.
     pub(crate) fn listen(&mut self, ring: &mut Ring, fd: OwnedFd) {
+        let local = SockRef::from(&fd).local_addr().ok().and_then(|local| local.as_socket());
+        self.sources.extend(local.map(|local| local.ip()).filter(|ip| !ip.is_unspecified()));
         let fd = Rc::new(fd);
         let accept = ring.accept(Asker::Listener(self.listeners.len()), Rc::clone(&fd));
         self.listeners.push(Listener { fd, accept, retry_at: None });
@@ -109,7 +115,13 @@ impl Sockets {
         id: ConnId,
         address: SocketAddr,
     ) -> Result<(), CloseReason> {
-        let conn = Conn::connecting(id, ring, address).map_err(|error| {
+        // A peer that we dial should see the address at which it, or its tracker, knows us.
+        let fits = |source: &&IpAddr| {
+            source.is_ipv4() == address.is_ipv4()
+                && source.is_loopback() == address.ip().is_loopback()
+        };
+        let source = self.sources.iter().find(fits).copied();
+        let conn = Conn::connecting(id, ring, source, address).map_err(|error| {
             error.raw_os_error().map_or(CloseReason::ConnectFailed, CloseReason::Errno)
         })?;
         self.put(conn);

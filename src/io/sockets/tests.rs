@@ -124,6 +124,19 @@ fn a_socket_changes_shards_between_two_receives_and_loses_no_byte() {
 }
 
 #[test]
+fn who_listens_at_one_address_dials_from_it() {
+    let mut world = World::new();
+    let listeners = Listeners::bind(&["127.0.0.5:0".parse().unwrap()], 1).unwrap();
+    let fd = listeners.per_shard.into_iter().flatten().next().unwrap();
+    world.sockets.listen(&mut world.ring, fd);
+    let theirs = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    world.sockets.connect(&mut world.ring, id(0), theirs.local_addr().unwrap()).unwrap();
+    world.ring.enter(Duration::ZERO).unwrap();
+    let (_, remote) = theirs.accept().unwrap();
+    assert_eq!(remote.ip(), listeners.addresses[0].ip());
+}
+
+#[test]
 fn a_connect_ends_in_connected_or_closed() {
     let mut world = World::new();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
