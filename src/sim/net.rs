@@ -299,6 +299,11 @@ impl Net {
         self.end(end).is_open
     }
 
+    /// Whether a send is under way.
+    pub(crate) fn is_sending(&self, end: EndId) -> bool {
+        self.end(end).sending.is_some()
+    }
+
     /// The address of an end, as the other one sees it.
     pub(crate) fn address(&self, end: EndId) -> SocketAddr {
         self.end(end).address

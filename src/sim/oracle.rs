@@ -24,9 +24,9 @@ use crate::sim::contents::Contents;
 /// `(piece, begin, length)` as on the wire.
 pub(crate) type Block = (u32, u32, u32);
 
-/// How long a connection on which something could be asked for may be asked for nothing. A bounded
-/// number of turns would do on an idle shard; a line full of earlier batches takes seconds.
-const IDLE_MAX: Duration = Duration::from_secs(5);
+/// How long a connection on which something could be asked for, and on which nothing is being sent,
+/// may be asked for nothing: some hundred turns, and less than any timer of the engine's (D9).
+const IDLE_MAX: Duration = Duration::from_millis(400);
 
 /// A request this old may be repeated: the peer forgot it.
 const LOST: Duration = Duration::from_secs(50);
@@ -64,6 +64,8 @@ pub(crate) struct Tap {
     /// The block that the engine is sending, and how much of it went.
     sending: (Block, usize),
     idle_since: Option<Instant>,
+    /// When the peer last refused something: it may be left alone for a while.
+    refused_at: Option<Instant>,
 }
 
 impl Stream {
@@ -229,6 +231,7 @@ impl Tap {
     /// The engine was given this; the blocks that it asked for and got.
     pub(crate) fn handle_received(
         &mut self,
+        now: Instant,
         mut bytes: &[u8],
         bundles: &BTreeMap<Sha1, Bundle>,
     ) -> Vec<Block> {
@@ -250,8 +253,8 @@ impl Tap {
         loop {
             match decoder.next(&mut bytes) {
                 Ok(None) => break,
-                Ok(Some(Token::Message(message))) => self.note(&message),
-                Ok(Some(Token::Held(held))) => self.note(&held.message()),
+                Ok(Some(Token::Message(message))) => self.note(now, &message),
+                Ok(Some(Token::Held(held))) => self.note(now, &held.message()),
                 Ok(Some(Token::BlockStart { piece, begin, length })) => {
                     if self.asked.remove(&(piece, begin, length)).is_some() {
                         got.push((piece, begin, length));
@@ -270,7 +273,7 @@ impl Tap {
         got
     }
 
-    fn note(&mut self, message: &Message<'_>) {
+    fn note(&mut self, now: Instant, message: &Message<'_>) {
         let pieces = self.theirs.len();
         match *message {
             Message::Choke => {
@@ -291,6 +294,7 @@ impl Tap {
             }
             Message::Reject { piece, begin, length } => {
                 self.asked.remove(&(piece, begin, length));
+                self.refused_at = Some(now);
             }
             _ => {}
         }
@@ -310,6 +314,7 @@ impl Tap {
     ) {
         let is_stuck = has_room
             && !self.is_lost
+            && self.refused_at.is_none_or(|at| now.since(at) >= LOST)
             && self.asked.is_empty()
             && (self.is_unchoked || !self.is_interested)
             && self.has_free_block(taken, contents);
@@ -346,7 +351,7 @@ mod tests {
         let bundles = BTreeMap::from([(bundle.info_hash(), bundle.clone())]);
         let hello = Handshake::ours(bundle.info_hash(), [7; 20]).encode();
         let mut tap = Tap::default();
-        tap.handle_received(&hello, &bundles);
+        tap.handle_received(Instant::ZERO, &hello, &bundles);
         tap.handle_sent(Instant::ZERO, &hello, &bundles, |_| Some(contents));
         (tap, bundles)
     }
@@ -386,7 +391,7 @@ mod tests {
         let bundle = Bundle::single(1, 100_000);
         let mut contents = Contents::empty(&bundle.torrent);
         let (mut tap, bundles) = tap(&bundle, &mut contents);
-        tap.handle_received(&wire(&[Message::HaveAll, Message::Unchoke]), &bundles);
+        tap.handle_received(Instant::ZERO, &wire(&[Message::HaveAll, Message::Unchoke]), &bundles);
         for second in 0..10 {
             let now = Instant::from_millis(second * 1000);
             tap.check_liveness(now, &BTreeSet::new(), true, &mut contents);
@@ -398,13 +403,13 @@ mod tests {
         let bundle = Bundle::single(1, 16_384);
         let mut contents = Contents::empty(&bundle.torrent);
         let (mut tap, bundles) = tap(&bundle, &mut contents);
-        tap.handle_received(&wire(&[Message::HaveAll, Message::Unchoke]), &bundles);
+        tap.handle_received(Instant::ZERO, &wire(&[Message::HaveAll, Message::Unchoke]), &bundles);
         let request = Message::Request { piece: 0, begin: 0, length: 16_384 };
         let sent = wire(&[Message::HaveNone, Message::Interested, request]);
         tap.handle_sent(Instant::ZERO, &sent, &bundles, |_| Some(&mut contents));
         assert_eq!(tap.asked(Instant::ZERO).count(), 1);
         let header = crate::codec::message::piece_header(0, 0, 16_384);
-        let got = tap.handle_received(&header, &bundles);
+        let got = tap.handle_received(Instant::ZERO, &header, &bundles);
         assert_eq!(got, [(0, 0, 16_384)]);
         let taken = BTreeSet::from_iter(got);
         for second in 0..10 {

@@ -226,3 +226,16 @@ fn what_an_engine_has_of_a_torrent_it_gives_while_it_downloads() {
         world.shut_down();
     });
 }
+
+/// New work for others than the peer that brought it: nobody may wait for a timer (D9).
+#[test]
+fn a_failed_piece_is_asked_of_others_at_once() {
+    for seed in seeds(10) {
+        let corrupt = Conduct::serving(Serving::Corrupt { one_in: 1 });
+        let all = [corrupt, Conduct::default()];
+        download_from(seed, 60_000, &all, MINUTE, |world, _| {
+            let took = world.now.since(crate::base::instant::Instant::from_millis(1_000));
+            assert!(took < Duration::from_millis(800), "{took:?}");
+        });
+    }
+}

@@ -30,7 +30,7 @@ use crate::sim::trace::Trace;
 use crate::sim::tracker::Trackers;
 
 /// How often liveness is looked at.
-pub(super) const CHECK_INTERVAL: Duration = Duration::from_millis(500);
+pub(super) const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 /// How long a socket is on its way between two shards.
 pub(super) const HAND_OVER_TIME: Duration = Duration::from_micros(50);
 /// How long a name takes to resolve.

@@ -109,7 +109,7 @@ impl World {
     fn note_received(&mut self, site: usize, end: EndId, bytes: &[u8]) {
         self.trace.note(self.now, format_args!("{site} got {end:?} {}", bytes.len()));
         let Some((_, tap)) = self.taps.get_mut(&end) else { return };
-        let blocks = tap.handle_received(bytes, &self.bundles);
+        let blocks = tap.handle_received(self.now, bytes, &self.bundles);
         let Some(hash) = tap.info_hash() else { return };
         let torrents = self.sites[site].torrents.values_mut();
         for placed in torrents.filter(|placed| placed.bundle.info_hash() == hash) {
@@ -139,6 +139,7 @@ impl World {
                         _ => false,
                     };
                     if is_mine && tap.info_hash() == Some(hash) && self.net.is_open(*end) {
+                        let has_room = has_room && !self.net.is_sending(*end);
                         tap.check_liveness(self.now, &taken, has_room, contents);
                     }
                 }
