@@ -318,12 +318,14 @@ impl Peer {
             Message::Cancel { piece, begin, length } => {
                 self.asked.retain(|block| *block != (piece, begin, length));
             }
-            Message::Reject { piece, begin, length } => {
-                if self.under_way.remove(&(piece, begin, length)) {
-                    self.wanted.push_back((piece, begin, length));
-                }
-            }
+            Message::Reject { piece, begin, length } => self.handle_reject((piece, begin, length)),
             _ => {}
+        }
+    }
+
+    fn handle_reject(&mut self, block: Block) {
+        if self.under_way.remove(&block) {
+            self.wanted.push_back(block);
         }
     }
 

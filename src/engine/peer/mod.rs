@@ -5,11 +5,11 @@
 //! swarm's business.
 
 pub(crate) mod control;
-pub(crate) mod event;
 pub(crate) mod fault;
 pub(crate) mod pieces;
 pub(crate) mod pipeline;
 pub(crate) mod uploads;
+pub(crate) mod words;
 
 use std::net::SocketAddr;
 
@@ -35,19 +35,16 @@ use crate::codec::message::MessageLimits;
 use crate::codec::message::Token;
 use crate::content::layout::Layout;
 use crate::engine::peer::control::Allowance;
-use crate::engine::peer::event::PeerEvent;
-use crate::engine::peer::event::Receiving;
 use crate::engine::peer::fault::PeerFault;
+use crate::engine::peer::pieces::PIECES_PER_CHARGE;
 use crate::engine::peer::pieces::Pieces;
 use crate::engine::peer::pipeline::Pipeline;
 use crate::engine::peer::uploads::Uploads;
 use crate::engine::peer::uploads::Wanted;
+use crate::engine::peer::words::PeerEvent;
+use crate::engine::peer::words::Receiving;
 use crate::engine::to_ring::ConnId;
 use crate::engine::to_ring::SendBatch;
-
-/// A late bitfield counts as one control message for each so many pieces: the allowance of a peer is
-/// then at most 1.6 million pieces to pass over per second.
-const PIECES_PER_CHARGE: u32 = 8_192;
 
 /// A connected peer.
 #[derive(Debug)]
@@ -378,10 +375,7 @@ impl Peer {
     /// Refuses the request that came last if we do not have its piece: what is on the disk there
     /// was never verified.
     pub(crate) fn refuse_missing(&mut self, have: &Bitfield) -> Result<(), PeerFault> {
-        match self.uploads.take_missing(have) {
-            Some(wanted) => self.refuse(wanted),
-            None => Ok(()),
-        }
+        self.uploads.take_missing(have).map_or(Ok(()), |wanted| self.refuse(wanted))
     }
 
     fn refuse(&mut self, wanted: Wanted) -> Result<(), PeerFault> {

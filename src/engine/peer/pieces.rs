@@ -3,6 +3,10 @@
 use crate::base::bitfield::Bitfield;
 use crate::base::ids::PieceIndex;
 
+/// A late bitfield counts as one control message for each so many pieces: the allowance of a peer
+/// is then at most 1.6 million pieces to pass over per second.
+pub(crate) const PIECES_PER_CHARGE: u32 = 8_192;
+
 /// The pieces of one peer; `All` costs no memory, which is what seeds deserve.
 #[derive(Clone, Debug)]
 pub(crate) enum Pieces {

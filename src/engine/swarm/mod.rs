@@ -21,7 +21,7 @@ use crate::engine::disk::DiskReply;
 use crate::engine::disk::JobId;
 use crate::engine::hasher::HashJob;
 use crate::engine::hasher::HashPurpose;
-use crate::engine::peer::event::PeerEvent;
+use crate::engine::peer::words::PeerEvent;
 use crate::engine::pick::ask::Release;
 use crate::engine::swarm::state::Phase;
 use crate::engine::swarm::state::Swarm;

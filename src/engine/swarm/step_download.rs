@@ -11,7 +11,7 @@ use crate::engine::alert::AlertKind;
 use crate::engine::disk::DiskOp;
 use crate::engine::hasher::HashJob;
 use crate::engine::hasher::HashPurpose;
-use crate::engine::peer::event::Receiving;
+use crate::engine::peer::words::Receiving;
 use crate::engine::pick::ask::Accept;
 use crate::engine::pick::ask::Ask;
 use crate::engine::pick::ask::Has;

@@ -112,7 +112,7 @@ fn greetings(bundle: &Bundle) -> Vec<Script> {
         script(
             "noise",
             Closed,
-            Conduct::raw((0..2_000u32).map(|n| (n * 7919 >> 3) as u8).collect::<Vec<_>>()),
+            Conduct::raw((0..2_000u32).map(|n| ((n * 7919) >> 3) as u8).collect::<Vec<_>>()),
         ),
         script("a wrong protocol name", Closed, Conduct::raw(wrong_name)),
         script("a wrong length of the name", Closed, Conduct::raw(long_name)),
