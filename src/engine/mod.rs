@@ -436,11 +436,15 @@ impl Engine {
             self.swarms.feed_starved(now, &mut self.turn);
         }
         let Some(slot) = self.swarms.pop_due() else { return false };
-        let question = self.swarms.contain_quietly(now, &mut self.turn, slot, |swarm, turn| {
-            swarm.flush(now, turn);
-            swarm.next_udp(now, turn).map(|question| (swarm.id, question))
+        let flushed = self.swarms.contain_quietly(now, &mut self.turn, slot, |swarm, turn| {
+            let has_more = swarm.flush(now, turn);
+            (has_more, swarm.next_udp(now, turn).map(|question| (swarm.id, question)))
         });
-        if let Some((torrent, question)) = question.flatten() {
+        let (has_more, question) = flushed.unwrap_or((false, None));
+        if has_more {
+            self.swarms.mark(slot);
+        }
+        if let Some((torrent, question)) = question {
             let key = UdpKey { torrent, token: question.token };
             self.udp.ask(now, key, question.ask, &mut self.turn.rng);
             self.drain_udp(now);

@@ -174,8 +174,9 @@ impl Swarm {
         }
     }
 
-    /// Does once per turn what became due in it, however often it became due (C1).
-    pub(crate) fn flush(&mut self, now: Instant, turn: &mut Turn) {
+    /// Does what became due, for one peer per call, however often it became due (C1); true while more
+    /// peers wait. One by one, so that what is read for a peer is sent while it is hot in the cache.
+    pub(crate) fn flush(&mut self, now: Instant, turn: &mut Turn) -> bool {
         if std::mem::take(&mut self.wants_choice) {
             self.choose_unchoked(now, turn);
         }
@@ -185,14 +186,18 @@ impl Swarm {
         if self.check.is_some() {
             self.go_on_checking(now, turn);
         }
-        while let Some(id) = self.due.pop() {
-            let Some(peer) = self.peers.get_mut(id) else { continue };
+        if let Some(id) = self.due.pop_front()
+            && let Some(peer) = self.peers.get_mut(id)
+        {
             peer.is_due = false;
             self.refill(now, turn, id);
             self.read_for(turn, id);
             self.send(now, turn, id);
         }
-        self.go_on_leaving(turn);
+        if self.due.is_empty() {
+            self.go_on_leaving(turn);
+        }
+        !self.due.is_empty()
     }
 
     fn send(&mut self, now: Instant, turn: &mut Turn, id: SlotId) {

@@ -1,6 +1,7 @@
 //! A swarm's state: one torrent on its shard, its peers and what is under way.
 
 use std::collections::BTreeSet;
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -96,7 +97,7 @@ pub(crate) struct Swarm {
     pub(crate) has_announced_stop: bool,
     pub(crate) peers: Slots<Peer>,
     /// Peers with something due this turn.
-    pub(crate) due: Vec<SlotId>,
+    pub(crate) due: VecDeque<SlotId>,
     /// Outgoing connections that are not peers yet.
     pub(crate) dialling: u32,
     /// A budget said no: ask again when something came back.
@@ -154,7 +155,7 @@ impl Swarm {
             announcer: Announcer::new(addition.torrent.trackers(), &mut turn.rng),
             has_announced_stop: false,
             peers: Slots::default(),
-            due: Vec::new(),
+            due: VecDeque::new(),
             dialling: 0,
             is_starved: false,
             jobs: 0,
@@ -203,7 +204,7 @@ impl Swarm {
             && !state.is_due
         {
             state.is_due = true;
-            self.due.push(peer);
+            self.due.push_back(peer);
         }
     }
 

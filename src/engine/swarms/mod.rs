@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
 
@@ -29,7 +30,7 @@ pub(crate) struct Swarms {
     by_id: BTreeMap<TorrentId, SlotId>,
     by_hash: HashMap<Sha1, SlotId>,
     /// Swarms with something due this turn.
-    due: Vec<SlotId>,
+    due: VecDeque<SlotId>,
     /// Swarms that a budget refused.
     starved: BTreeSet<SlotId>,
     timers: BTreeSet<(Instant, SlotId)>,
@@ -98,13 +99,13 @@ impl Swarms {
             && !swarm.is_due
         {
             swarm.is_due = true;
-            self.due.push(slot);
+            self.due.push_back(slot);
         }
     }
 
     /// The next swarm to be flushed.
     pub(crate) fn pop_due(&mut self) -> Option<SlotId> {
-        let slot = self.due.pop()?;
+        let slot = self.due.pop_front()?;
         if let Some(swarm) = self.all.get_mut(slot) {
             swarm.is_due = false;
         }

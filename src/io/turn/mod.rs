@@ -7,7 +7,6 @@
 pub(crate) mod meter;
 
 use std::collections::BTreeMap;
-use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -21,6 +20,7 @@ use glommio::timer::Timer;
 use crate::base::ids::ShardId;
 use crate::base::instant::Instant;
 use crate::base::limits::COMPLETION_MAX;
+use crate::base::limits::SEND_BLOCK_MAX;
 use crate::base::limits::TRACKER_TIMEOUT;
 use crate::base::limits::TURN_BUDGET;
 use crate::base::published::Published;
@@ -59,8 +59,9 @@ const WAIT_MAX: Duration = Duration::from_millis(10);
 const GLOMMIO_INTERVAL: Duration = Duration::from_millis(4);
 /// Letters taken per turn.
 const LETTER_MAX: usize = 64;
-/// Sends between two submissions: on loopback a send runs inside the submission, 512 KiB in 60 us.
-const SEND_GROUP: usize = 4;
+/// Blocks sent per turn: 2 MiB stay in the L2 from the read to the send, and on loopback, where a send
+/// runs inside the submission, they take some 400 us.
+const TURN_BLOCKS: usize = 4 * SEND_BLOCK_MAX;
 /// Figures of the shard are published this often.
 const PUBLISH_INTERVAL: Duration = Duration::from_millis(200);
 /// Time for the last completions when a shard ends.
@@ -87,8 +88,8 @@ pub(crate) struct Parts {
 pub(crate) struct Pump {
     parts: Parts,
     bell: Rc<OwnedFd>,
-    /// Connections that want to send, in order; what a turn has no time for goes first in the next.
-    sends: VecDeque<ConnId>,
+    /// Blocks that went out in this turn.
+    sent_blocks: usize,
     remotes: BTreeMap<ConnId, SocketAddr>,
     tickets: BTreeMap<Ticket, Sender<Reply>>,
     next_ticket: u64,
@@ -106,7 +107,7 @@ impl Pump {
         Ok(Pump {
             parts,
             bell,
-            sends: VecDeque::new(),
+            sent_blocks: 0,
             remotes: BTreeMap::new(),
             tickets: BTreeMap::new(),
             next_ticket: 0,
@@ -136,7 +137,7 @@ impl Pump {
     async fn go_round(&mut self) -> io::Result<()> {
         while !self.is_over() {
             let is_idle = self.wait()?;
-            self.turn()?;
+            self.turn();
             let now = self.parts.clock.now();
             if is_idle || now.since(self.glommio_at) >= GLOMMIO_INTERVAL {
                 // Two passes in a row: with one its timers starved for up to 1.5 s (measured).
@@ -159,7 +160,8 @@ impl Pump {
         let now = self.parts.clock.now();
         let Parts { engine, inbox, store, ring, .. } = &mut self.parts;
         let due = engine.poll_timeout().map_or(WAIT_MAX, |at| at.since(now)).min(WAIT_MAX);
-        let is_busy = !self.sends.is_empty() || self.is_hashing || due.is_zero();
+        let is_behind = self.sent_blocks >= TURN_BLOCKS;
+        let is_busy = is_behind || self.is_hashing || due.is_zero();
         let bell = Arc::clone(inbox.bell());
         let may_wait = !is_busy && bell.sleep(|| !inbox.is_empty() || store.has_findings());
         ring.enter(if may_wait { due } else { Duration::ZERO })?;
@@ -167,9 +169,10 @@ impl Pump {
         Ok(may_wait && self.parts.clock.now().since(now) >= due)
     }
 
-    fn turn(&mut self) -> io::Result<()> {
+    fn turn(&mut self) {
         let now = self.parts.clock.now();
         self.meter.begin(now);
+        self.sent_blocks = 0;
         self.take_completions(now);
         self.lap("completions");
         self.take_letters(now);
@@ -179,14 +182,11 @@ impl Pump {
         }
         self.lap("letters and timers");
         self.obey(now);
-        self.lap("decisions and disk");
-        self.send()?;
-        self.lap("sends");
+        self.lap("decisions, disk and sends");
         self.hash();
         self.lap("hashing");
         self.parts.sockets.handle_turn_end(&mut self.parts.ring, now);
         self.end_turn();
-        Ok(())
     }
 
     fn lap(&mut self, operation: &'static str) {
@@ -259,8 +259,6 @@ impl Pump {
             }
             SocketEvent::Sent { conn, count, is_done: true } => {
                 engine.handle_sent(now, conn, count);
-                // A handshake's send ends before there is a peer to hear of it.
-                self.sends.push_back(conn);
             }
             SocketEvent::Sent { .. } => {}
             SocketEvent::Closed { conn, reason } => {
@@ -295,22 +293,28 @@ impl Pump {
         }
     }
 
-    /// Does what the engine wants until it wants nothing more. Cached reads are answered on the
-    /// way.
+    /// Does what the engine wants until it wants nothing more, or until so much goes out that the turn
+    /// must end: sends run inside the next submission, and their buffers are hot now. Cached reads are
+    /// answered on the way.
     fn obey(&mut self, now: Instant) {
-        loop {
+        while self.sent_blocks < TURN_BLOCKS {
             while let Some((job, reply)) = self.parts.store.poll_reply() {
                 self.parts.engine.handle_disk(now, job, reply);
             }
-            let Some(output) = self.parts.engine.poll_output() else { return };
-            self.obey_one(now, output);
+            match self.parts.engine.poll_output() {
+                Some(Output::Send { conn }) => self.sent_blocks += self.send(now, conn),
+                Some(output) => self.obey_one(now, output),
+                None => return,
+            }
         }
     }
 
     fn obey_one(&mut self, now: Instant, output: Output) {
         let Parts { engine, ring, sockets, udp, store, alerts, .. } = &mut self.parts;
         match output {
-            Output::Send { conn } => self.sends.push_back(conn),
+            Output::Send { conn } => {
+                self.send(now, conn);
+            }
             Output::Disk(job) => store.submit(ring, job),
             Output::Alert(alert) => alerts.offer(alert),
             Output::Connect { conn, address } => {
@@ -379,30 +383,18 @@ impl Pump {
         }
     }
 
-    /// Sends until the turn's time is spent; at least one group, so that every turn gets somewhere.
-    fn send(&mut self) -> io::Result<()> {
-        let mut group = 0;
-        while let Some(conn) = self.sends.pop_front() {
-            let Parts { engine, ring, sockets, clock, .. } = &mut self.parts;
-            if !sockets.can_send(conn) {
-                continue;
-            }
-            let mut sending = sockets.spare();
-            engine.poll_send(clock.now(), conn, &mut sending.batch);
-            group += usize::from(sending.batch.block_count() > 0);
-            sockets.send(ring, conn, sending);
-            if group >= SEND_GROUP {
-                group = 0;
-                ring.enter(Duration::ZERO)?;
-                if self.meter.elapsed(clock.now()) >= TURN_BUDGET {
-                    break;
-                }
-            }
+    /// Sends what a connection has, unless a batch of it is under way: then the end of that one asks
+    /// again. Returns how many blocks went out.
+    fn send(&mut self, now: Instant, conn: ConnId) -> usize {
+        let Parts { engine, ring, sockets, .. } = &mut self.parts;
+        if !sockets.can_send(conn) {
+            return 0;
         }
-        // What went out made room for more.
-        let now = self.parts.clock.now();
-        self.obey(now);
-        Ok(())
+        let mut sending = sockets.spare();
+        engine.poll_send(now, conn, &mut sending.batch);
+        let block_count = sending.batch.block_count();
+        sockets.send(ring, conn, sending);
+        block_count
     }
 
     /// One slice at least, more while the turn has time.
