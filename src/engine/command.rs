@@ -24,6 +24,10 @@ pub(crate) enum Command {
     Recheck(TorrentId),
     /// Try these peers.
     AddPeers(TorrentId, Vec<SocketAddr>),
+    /// Announce now, as far as the tracker's minimum interval allows.
+    Reannounce(TorrentId),
+    /// Ask the tracker for its counts (BEP 48).
+    Scrape(TorrentId),
     /// Everything about one torrent.
     Status(TorrentId),
     /// Close everything, tell trackers, finish writes. Replied to when nothing is left.

@@ -96,18 +96,19 @@ impl Engine {
             Command::Shutdown => return self.shut_down(now, ticket),
             Command::Remove(id) => {
                 let why = Leave::Removed(ticket);
-                match self.tell(id, |swarm, turn| swarm.leave(now, turn, why)) {
-                    Some(()) => return,
-                    None => Reply::NoSuchTorrent,
+                if self.tell(id, |swarm, turn| swarm.leave(now, turn, why)).is_some() {
+                    return;
                 }
+                Reply::NoSuchTorrent
             }
             Command::Pause(id) => self.order(id, |swarm, turn| swarm.pause(now, turn)),
             Command::Resume(id) => self.order(id, |swarm, turn| swarm.resume(turn)),
             Command::Recheck(id) => self.order(id, |swarm, turn| swarm.recheck(now, turn)),
-            Command::AddPeers(id, peers) => self.order(id, |swarm, turn| {
-                peers.iter().for_each(|address| swarm.candidates.add(now, *address));
-                swarm.dial(now, turn);
-            }),
+            Command::AddPeers(id, peers) => {
+                self.order(id, |swarm, turn| swarm.add_candidates(now, turn, &peers))
+            }
+            Command::Reannounce(id) => self.order(id, |swarm, _| swarm.announcer.reannounce(now)),
+            Command::Scrape(id) => self.order(id, |swarm, _| swarm.announcer.scrape()),
             Command::Status(id) => self
                 .tell(id, |swarm, _| Reply::Status(Box::new(swarm.status(now))))
                 .unwrap_or(Reply::NoSuchTorrent),
@@ -123,12 +124,7 @@ impl Engine {
         }
         let is_paused = addition.is_paused;
         let slot = self.swarms.insert(now, &mut self.turn, addition);
-        self.contain(slot, |swarm, turn| {
-            swarm.alert(turn, AlertKind::Added);
-            if !is_paused {
-                swarm.open(turn);
-            }
-        });
+        self.contain(slot, |swarm, turn| swarm.begin(turn, is_paused));
         Reply::Done
     }
 

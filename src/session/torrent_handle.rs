@@ -96,6 +96,17 @@ impl TorrentHandle {
         self.ask(Command::Recheck(self.id())).map(drop)
     }
 
+    /// Announces now, as far as the tracker's minimum interval allows.
+    pub fn reannounce(&self) -> Result<(), AskError> {
+        self.ask(Command::Reannounce(self.id())).map(drop)
+    }
+
+    /// Asks the tracker for its counts of seeds and leechers (BEP 48), at most once a minute; they
+    /// come with a later [`TorrentHandle::status`].
+    pub fn scrape(&self) -> Result<(), AskError> {
+        self.ask(Command::Scrape(self.id())).map(drop)
+    }
+
     /// Tries these peers, beside those that trackers name.
     pub fn add_peers(&self, peers: &[SocketAddr]) -> Result<(), AskError> {
         self.ask(Command::AddPeers(self.id(), peers.to_vec())).map(drop)

@@ -174,8 +174,9 @@ impl Swarm {
         }
     }
 
-    /// Does what became due, for one peer per call, however often it became due (C1); true while more
-    /// peers wait. One by one, so that what is read for a peer is sent while it is hot in the cache.
+    /// Does what became due, for one peer per call, however often it became due (C1); true while
+    /// more peers wait. One by one, so that what is read for a peer is sent while it is hot in the
+    /// cache.
     pub(crate) fn flush(&mut self, now: Instant, turn: &mut Turn) -> bool {
         if std::mem::take(&mut self.wants_choice) {
             self.choose_unchoked(now, turn);

@@ -187,6 +187,14 @@ impl Swarm {
         turn.disk(self.slot, self.id, purpose, op)
     }
 
+    /// Its first deed.
+    pub(crate) fn begin(&mut self, turn: &mut Turn, is_paused: bool) {
+        self.alert(turn, AlertKind::Added);
+        if !is_paused {
+            self.open(turn);
+        }
+    }
+
     /// The job that looks at the torrent's files.
     pub(crate) fn open(&mut self, turn: &mut Turn) {
         self.phase = Phase::Opening;

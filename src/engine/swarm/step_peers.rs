@@ -207,6 +207,12 @@ impl Swarm {
         }
     }
 
+    /// Somebody named these peers: try them.
+    pub(crate) fn add_candidates(&mut self, now: Instant, turn: &mut Turn, peers: &[SocketAddr]) {
+        peers.iter().for_each(|address| self.candidates.add(now, *address));
+        self.dial(now, turn);
+    }
+
     /// Dials candidates while there is room.
     pub(crate) fn dial(&mut self, now: Instant, turn: &mut Turn) {
         let max = turn.settings.connections_per_torrent_max;

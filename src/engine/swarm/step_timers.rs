@@ -11,6 +11,9 @@ use crate::engine::turn::Turn;
 /// Peers are looked at this often while there are any: the finest time-out is 4 s.
 const TICK: Duration = Duration::from_secs(1);
 
+/// A download with fewer peers than this asks its tracker for more before the interval is over.
+const PEERS_ENOUGH: usize = 20;
+
 impl Swarm {
     pub(crate) fn handle_timeout(&mut self, now: Instant, turn: &mut Turn) {
         if now >= self.next_tick && self.is_active() {
@@ -50,6 +53,10 @@ impl Swarm {
             self.drop_seeds(now, turn);
         }
         self.make_room(turn);
+        let has_few = self.peers.len() < PEERS_ENOUGH && self.candidates.waiting_count() == 0;
+        if has_few && !self.is_complete() {
+            self.announcer.want_more_peers(now);
+        }
         self.dial(now, turn);
     }
 

@@ -59,8 +59,8 @@ const WAIT_MAX: Duration = Duration::from_millis(10);
 const GLOMMIO_INTERVAL: Duration = Duration::from_millis(4);
 /// Letters taken per turn.
 const LETTER_MAX: usize = 64;
-/// Blocks sent per turn: 2 MiB stay in the L2 from the read to the send, and on loopback, where a send
-/// runs inside the submission, they take some 400 us.
+/// Blocks sent per turn: 2 MiB stay in the L2 from the read to the send, and on loopback, where a
+/// send runs inside the submission, they take some 400 us.
 const TURN_BLOCKS: usize = 4 * SEND_BLOCK_MAX;
 /// Figures of the shard are published this often.
 const PUBLISH_INTERVAL: Duration = Duration::from_millis(200);
@@ -293,9 +293,9 @@ impl Pump {
         }
     }
 
-    /// Does what the engine wants until it wants nothing more, or until so much goes out that the turn
-    /// must end: sends run inside the next submission, and their buffers are hot now. Cached reads are
-    /// answered on the way.
+    /// Does what the engine wants until it wants nothing more, or until so much goes out that the
+    /// turn must end: sends run inside the next submission, and their buffers are hot now. Cached
+    /// reads are answered on the way.
     fn obey(&mut self, now: Instant) {
         while self.sent_blocks < TURN_BLOCKS {
             while let Some((job, reply)) = self.parts.store.poll_reply() {
@@ -383,8 +383,8 @@ impl Pump {
         }
     }
 
-    /// Sends what a connection has, unless a batch of it is under way: then the end of that one asks
-    /// again. Returns how many blocks went out.
+    /// Sends what a connection has, unless a batch of it is under way: then the end of that one
+    /// asks again. Returns how many blocks went out.
     fn send(&mut self, now: Instant, conn: ConnId) -> usize {
         let Parts { engine, ring, sockets, .. } = &mut self.parts;
         if !sockets.can_send(conn) {
