@@ -214,6 +214,8 @@ fn a_piece_larger_than_its_share_of_the_budget_is_written_through() {
         assert!(pair.hosts[1].engine.stats().assembly_used <= 1 << 18);
         pair.hosts[1].is_finished()
     });
+    let downloaded = pair.hosts[1].engine.stats().downloaded;
+    assert_eq!(downloaded, 3_000_000, "no block was asked for without room for it");
     assert!(pair.hosts[0].disk == pair.hosts[1].disk);
     assert_eq!(pair.hosts[1].engine.stats().assembly_used, 0);
 }

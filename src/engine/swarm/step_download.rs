@@ -1,11 +1,13 @@
 //! Downloading: from a free block to a piece that is hashed, written and announced.
 
+use crate::base::budget::Budget;
 use crate::base::buffer::SharedBuf;
 use crate::base::digest::Sha1Stream;
 use crate::base::ids::BlockIndex;
 use crate::base::ids::FileIndex;
 use crate::base::ids::PieceIndex;
 use crate::base::instant::Instant;
+use crate::base::limits::BLOCK_LEN;
 use crate::base::slots::SlotId;
 use crate::engine::alert::AlertKind;
 use crate::engine::disk::DiskOp;
@@ -37,11 +39,14 @@ impl Swarm {
         if !peer.pipeline.wants_refill() {
             return;
         }
+        let room = peer.pipeline.room().min(self.room_for_through(turn));
+        self.is_starved |= room == 0;
+        let Some(peer) = self.peers.get_mut(id).filter(|_| room > 0) else { return };
         let is_suspect = self.blame.is_suspect(peer.address);
         let ask = Ask {
             peer: id.slot,
             has: peer.pieces.field().map_or(Has::All, Has::Some),
-            want: peer.pipeline.room(),
+            want: room,
             share: if is_suspect { Share::Whole } else { Share::Shared },
             only: peer.chokes_us().then_some(&peer.allowed_fast[..]),
         };
@@ -50,7 +55,7 @@ impl Swarm {
         let mut is_refused = false;
         let mut may_start = |piece: PieceIndex| {
             let length = u64::from(layout.piece_len(piece));
-            if length > budget.max() / FAIR_SHARE {
+            if is_through(length, budget) {
                 assemblies.open_through(layout, piece);
                 return true;
             }
@@ -64,6 +69,17 @@ impl Swarm {
         self.picker.pick(&ask, &mut may_start, &mut turn.rng, &mut picks);
         self.is_starved |= is_refused;
         picks.into_iter().for_each(|(piece, block)| peer.request(now, piece, block));
+    }
+
+    /// Blocks that may be asked for in all, when pieces are written through: each needs room of its
+    /// own when it comes, and what comes without room is thrown away.
+    fn room_for_through(&self, turn: &Turn) -> usize {
+        if !is_through(u64::from(self.layout.piece_len_max()), &turn.assembly) {
+            return usize::MAX;
+        }
+        let asked: usize = self.peers.iter().map(|(_, peer)| peer.pipeline.len()).sum();
+        let places = turn.assembly.left() / u64::from(BLOCK_LEN);
+        usize::try_from(places).unwrap_or(usize::MAX).saturating_sub(asked)
     }
 
     /// A block's header came.
@@ -275,4 +291,9 @@ impl Swarm {
         }
         self.drop_seeds(now, turn);
     }
+}
+
+/// Whether a piece of this length is written through, block by block.
+fn is_through(length: u64, budget: &Budget) -> bool {
+    length > budget.max() / FAIR_SHARE
 }
