@@ -31,7 +31,7 @@ const FAIR_SHARE: u64 = 4;
 impl Swarm {
     /// Asks the peer for blocks, as far as its window and the budget go.
     pub(crate) fn refill(&mut self, now: Instant, turn: &mut Turn, id: SlotId) {
-        let Some(peer) = self.peers.get_mut(id) else { return };
+        let Some(peer) = self.peers.get(id) else { return };
         let may_ask = !peer.chokes_us() || !peer.allowed_fast.is_empty();
         if self.phase != Phase::Active || peer.wanted_count == 0 || !may_ask {
             return;
@@ -39,7 +39,9 @@ impl Swarm {
         if !peer.pipeline.wants_refill() {
             return;
         }
-        let room = peer.pipeline.room().min(self.room_for_through(turn));
+        // An idle peer may be asked for one block in any case: room may come before the block does.
+        let room_min = usize::from(peer.pipeline.len() == 0);
+        let room = peer.pipeline.room().min(self.room_for_through(turn).max(room_min));
         self.is_starved |= room == 0;
         let Some(peer) = self.peers.get_mut(id).filter(|_| room > 0) else { return };
         let is_suspect = self.blame.is_suspect(peer.address);
