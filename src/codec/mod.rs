@@ -8,3 +8,5 @@ pub(crate) mod message;
 pub(crate) mod metainfo;
 pub(crate) mod tracker_http;
 pub(crate) mod tracker_udp;
+#[cfg(any(test, feature = "fuzzing", feature = "sim"))]
+pub(crate) mod tracker_udp_server;

@@ -1,8 +1,6 @@
 //! UDP trackers: datagrams both ways (BEP 15), with the rest of the URL as an option (BEP 41).
 
 use std::net::IpAddr;
-use std::net::Ipv4Addr;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::base::digest::Sha1;
@@ -16,20 +14,19 @@ use crate::codec::announce::keep_peers;
 use crate::codec::announce::read_text;
 
 /// Stands where later packets carry the connection id (BEP 15).
-const PROTOCOL_ID: u64 = 0x0417_2710_1980;
-const CONNECT: u32 = 0;
-const ANNOUNCE: u32 = 1;
-const SCRAPE: u32 = 2;
-const ERROR: u32 = 3;
+pub(super) const PROTOCOL_ID: u64 = 0x0417_2710_1980;
+pub(super) const CONNECT: u32 = 0;
+pub(super) const ANNOUNCE: u32 = 1;
+pub(super) const SCRAPE: u32 = 2;
+pub(super) const ERROR: u32 = 3;
 
 /// Bytes of an announce before its options.
-const ANNOUNCE_LEN: usize = 98;
+pub(super) const ANNOUNCE_LEN: usize = 98;
 /// Option kinds of BEP 41.
 const OPTION_END: u8 = 0;
-const OPTION_NOP: u8 = 1;
-const OPTION_URL: u8 = 2;
+pub(super) const OPTION_URL: u8 = 2;
 /// Bytes of URL sent along: three options; longer URLs would need a datagram that networks drop.
-const URL_LEN_MAX: usize = 3 * 255;
+pub(super) const URL_LEN_MAX: usize = 3 * 255;
 /// Swarms in one scrape (BEP 15): what fits a datagram.
 pub(crate) const SCRAPE_HASH_MAX: usize = 74;
 
@@ -40,10 +37,6 @@ pub(crate) enum UdpFault {
     TooShort { expected: usize, got: usize },
     #[error("expected a tracker action of 0 to 3, got {got}")]
     UnknownAction { got: u32 },
-    #[error("expected a request of the UDP tracker protocol, got another protocol id")]
-    NotAConnect,
-    #[error("expected an announce event of 0 to 3, got {got}")]
-    UnknownEvent { got: u32 },
 }
 
 /// What a client sends.
@@ -113,29 +106,6 @@ impl UdpRequest {
         }
         out
     }
-
-    /// The tracker's side: transaction and request.
-    pub(crate) fn decode(datagram: &[u8]) -> Result<(u32, UdpRequest), UdpFault> {
-        let mut wire = Wire::new(datagram, 16)?;
-        let (connection, action, transaction) = (wire.u64(), wire.u32(), wire.u32());
-        let request = match action {
-            CONNECT if connection == PROTOCOL_ID => UdpRequest::Connect,
-            CONNECT => return Err(UdpFault::NotAConnect),
-            ANNOUNCE => {
-                let mut wire = Wire::new(datagram, ANNOUNCE_LEN)?;
-                wire.skip(16);
-                let request = read_announce(&mut wire)?;
-                UdpRequest::Announce { connection, request, url: read_url(wire.rest) }
-            }
-            SCRAPE => {
-                let hashes = wire.rest.chunks_exact(20).take(SCRAPE_HASH_MAX);
-                let hashes = hashes.filter_map(|hash| Some(Sha1(hash.try_into().ok()?)));
-                UdpRequest::Scrape { connection, hashes: hashes.collect() }
-            }
-            got => return Err(UdpFault::UnknownAction { got }),
-        };
-        Ok((transaction, request))
-    }
 }
 
 impl UdpReply {
@@ -163,39 +133,9 @@ impl UdpReply {
         };
         Ok((transaction, reply))
     }
-
-    /// The tracker's side: the datagram. Peers of the other family are left out.
-    pub(crate) fn encode(&self, transaction: u32, family: Family) -> Vec<u8> {
-        let mut out = Vec::new();
-        match self {
-            UdpReply::Connect { connection } => {
-                put_words(&mut out, &[CONNECT, transaction]);
-                out.extend_from_slice(&connection.to_be_bytes());
-            }
-            UdpReply::Announce(reply) => {
-                let interval = reply.interval.unwrap_or_default().as_secs();
-                let interval = u32::try_from(interval).unwrap_or(u32::MAX);
-                let (seeders, leechers) = (reply.seeders, reply.leechers);
-                put_words(&mut out, &[ANNOUNCE, transaction, interval]);
-                put_words(&mut out, &[leechers.unwrap_or(0), seeders.unwrap_or(0)]);
-                reply.peers.iter().for_each(|peer| put_peer(&mut out, *peer, family));
-            }
-            UdpReply::Scrape(counts) => {
-                put_words(&mut out, &[SCRAPE, transaction]);
-                for ScrapeCounts { seeders, leechers, downloaded } in counts {
-                    put_words(&mut out, &[*seeders, *downloaded, *leechers]);
-                }
-            }
-            UdpReply::Error(text) => {
-                put_words(&mut out, &[ERROR, transaction]);
-                out.extend_from_slice(text.as_bytes());
-            }
-        }
-        out
-    }
 }
 
-fn put_words(out: &mut Vec<u8>, words: &[u32]) {
+pub(super) fn put_words(out: &mut Vec<u8>, words: &[u32]) {
     words.iter().for_each(|word| out.extend_from_slice(&word.to_be_bytes()));
 }
 
@@ -238,66 +178,6 @@ fn put_url(out: &mut Vec<u8>, url: &[u8]) {
     out.push(OPTION_END);
 }
 
-fn put_peer(out: &mut Vec<u8>, peer: SocketAddr, family: Family) {
-    match (peer.ip(), family) {
-        (IpAddr::V4(ip), Family::V4) => out.extend_from_slice(&ip.octets()),
-        (IpAddr::V6(ip), Family::V6) => out.extend_from_slice(&ip.octets()),
-        _ => return,
-    }
-    out.extend_from_slice(&peer.port().to_be_bytes());
-}
-
-fn read_announce(wire: &mut Wire<'_>) -> Result<AnnounceRequest, UdpFault> {
-    let (info_hash, peer_id) = (Sha1(wire.array()), wire.array());
-    let (downloaded, left, uploaded) = (wire.u64(), wire.u64(), wire.u64());
-    let event = match wire.u32() {
-        0 => AnnounceEvent::None,
-        1 => AnnounceEvent::Completed,
-        2 => AnnounceEvent::Started,
-        3 => AnnounceEvent::Stopped,
-        got => return Err(UdpFault::UnknownEvent { got }),
-    };
-    let ip = Some(Ipv4Addr::from_bits(wire.u32())).filter(|ip| !ip.is_unspecified());
-    let key = wire.u32();
-    let numwant = Some(wire.u32()).filter(|wanted| *wanted != u32::MAX);
-    let port = u16::from_be_bytes(wire.array());
-    let (ip, tracker_id) = (ip.map(IpAddr::V4), None);
-    Ok(AnnounceRequest {
-        info_hash,
-        peer_id,
-        port,
-        uploaded,
-        downloaded,
-        left,
-        event,
-        key,
-        numwant,
-        tracker_id,
-        ip,
-    })
-}
-
-/// The URL options put together; an unknown, cut-off or excessive option ends the reading.
-fn read_url(options: &[u8]) -> Vec<u8> {
-    let mut url = Vec::new();
-    let mut rest = options;
-    loop {
-        match rest {
-            [OPTION_NOP, more @ ..] => rest = more,
-            [OPTION_URL, len, more @ ..] => {
-                let len = usize::from(*len);
-                if len > more.len() || url.len() + len > URL_LEN_MAX {
-                    return url;
-                }
-                let (part, more) = more.split_at(len);
-                url.extend_from_slice(part);
-                rest = more;
-            }
-            _ => return url,
-        }
-    }
-}
-
 fn read_reply(wire: &mut Wire<'_>, family: Family) -> AnnounceReply {
     let interval = Duration::from_secs(wire.u32().into());
     let (leechers, seeders) = (wire.u32(), wire.u32());
@@ -322,33 +202,33 @@ fn read_counts(wire: &[u8]) -> Option<ScrapeCounts> {
 }
 
 /// Numbers off the front of a datagram whose length was checked; past the end they are 0.
-struct Wire<'a> {
-    rest: &'a [u8],
+pub(super) struct Wire<'a> {
+    pub(super) rest: &'a [u8],
 }
 
 impl<'a> Wire<'a> {
-    fn new(datagram: &'a [u8], expected: usize) -> Result<Wire<'a>, UdpFault> {
+    pub(super) fn new(datagram: &'a [u8], expected: usize) -> Result<Wire<'a>, UdpFault> {
         if datagram.len() < expected {
             return Err(UdpFault::TooShort { expected, got: datagram.len() });
         }
         Ok(Wire { rest: datagram })
     }
 
-    fn array<const N: usize>(&mut self) -> [u8; N] {
+    pub(super) fn array<const N: usize>(&mut self) -> [u8; N] {
         let Some((front, rest)) = self.rest.split_first_chunk() else { return [0; N] };
         self.rest = rest;
         *front
     }
 
-    fn skip(&mut self, bytes: usize) {
+    pub(super) fn skip(&mut self, bytes: usize) {
         self.rest = self.rest.get(bytes..).unwrap_or_default();
     }
 
-    fn u32(&mut self) -> u32 {
+    pub(super) fn u32(&mut self) -> u32 {
         u32::from_be_bytes(self.array())
     }
 
-    fn u64(&mut self) -> u64 {
+    pub(super) fn u64(&mut self) -> u64 {
         u64::from_be_bytes(self.array())
     }
 }
