@@ -21,6 +21,7 @@ use crate::engine::disk::DiskReply;
 use crate::engine::disk::JobId;
 use crate::engine::hasher::HashJob;
 use crate::engine::hasher::HashPurpose;
+use crate::engine::peer::fault::PeerFault;
 use crate::engine::peer::words::PeerEvent;
 use crate::engine::pick::ask::Release;
 use crate::engine::swarm::state::Phase;
@@ -204,7 +205,7 @@ impl Swarm {
     fn send(&mut self, now: Instant, turn: &mut Turn, id: SlotId) {
         let Some(peer) = self.peers.get(id) else { return };
         if peer.is_backlogged() {
-            return self.drop_peer(now, turn, id, "does not read what we send");
+            return self.drop_peer(now, turn, id, &PeerFault::Backlog.to_string());
         }
         if peer.has_output() {
             let conn: ConnId = peer.conn;
