@@ -19,9 +19,6 @@ pub struct Settings {
     pub assembly_budget: u64,
     /// Bytes being read for peers and not sent yet, per session. Default 256 MiB. A hard bound.
     pub read_budget: u64,
-    /// Bytes handed to the disk and not written yet, per shard, of the assembly budget. Default 64
-    /// MiB.
-    pub write_behind_max: u64,
     /// First eight bytes of our peer id. Default `-CS0100-`.
     pub peer_id_prefix: [u8; 8],
     /// What the extension handshake (`v`) and HTTP trackers are told. Default
@@ -48,7 +45,6 @@ impl Default for Settings {
             upload_slots_max: 64,
             assembly_budget: 256 * 1024 * 1024,
             read_budget: 256 * 1024 * 1024,
-            write_behind_max: 64 * 1024 * 1024,
             peer_id_prefix: *b"-CS0100-",
             user_agent: concat!("coreswarm/", env!("CARGO_PKG_VERSION")).to_owned(),
             announce_ip: None,
