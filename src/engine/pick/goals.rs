@@ -95,11 +95,6 @@ impl Goals {
         self.open_by_level[usize::from(level)]
     }
 
-    pub(crate) fn has(&self, piece: u32) -> bool {
-        let (word, mask) = bits::place(piece);
-        self.have[word] & mask != 0
-    }
-
     pub(crate) fn wants(&self, piece: u32) -> bool {
         let (word, mask) = bits::place(piece);
         self.wanted_word(word) & mask != 0

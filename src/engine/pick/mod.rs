@@ -65,34 +65,6 @@ impl Picker {
         self.stock.is_sequential = is_sequential;
     }
 
-    /// Sets the priority of ranges of pieces; parts beyond the last piece are ignored.
-    pub(crate) fn set_priorities(&mut self, runs: &[(Range<u32>, Priority)]) {
-        let mut changed = 0;
-        for (range, priority) in runs {
-            self.stock.goals.set_priorities(range.clone(), *priority);
-            changed += u64::from(range.end.saturating_sub(range.start));
-        }
-        if changed <= u64::from(SETTLE_PER_PICK) {
-            let pieces = runs.iter().flat_map(|(range, _)| range.clone());
-            for piece in pieces.filter(|piece| *piece < self.stock.goals.piece_count()) {
-                self.stock.rarity.place(&self.stock.goals, piece);
-            }
-        } else {
-            self.stock.rarity.unsettle(&self.stock.goals);
-        }
-        let started: Vec<PieceIndex> = self.stock.partials.all().iter().map(|p| p.piece).collect();
-        for piece in started {
-            let is_wanted = self.stock.goals.wants(piece.as_u32());
-            self.stock.partials.change(piece, |partial| partial.is_wanted = is_wanted);
-        }
-        self.has_new_work |= runs.iter().any(|(_, priority)| priority.is_wanted());
-        self.watch_stage();
-    }
-
-    pub(crate) fn set_priority(&mut self, piece: PieceIndex, priority: Priority) {
-        self.set_priorities(&[(piece.as_u32()..piece.as_u32() + 1, priority)]);
-    }
-
     /// What we have, all at once, as after a resume or a check. Nothing may be started yet.
     pub(crate) fn set_have(&mut self, field: &Bitfield) {
         debug_assert!(self.stock.partials.all().is_empty(), "pieces under way would be forgotten");
@@ -125,16 +97,6 @@ impl Picker {
     /// A peer that was not counted as a seed got a piece it did not have.
     pub(crate) fn peer_have(&mut self, piece: PieceIndex) {
         self.stock.rarity.peer_have(&self.stock.goals, piece.as_u32());
-    }
-
-    /// Puts up to `piece_max` pieces in order after a large change. Each pick does some of it
-    /// anyway; an owner with time left in its turn calls this while `is_settled` is false.
-    pub(crate) fn settle(&mut self, piece_max: u32) {
-        self.stock.rarity.settle(&self.stock.goals, piece_max);
-    }
-
-    pub(crate) fn is_settled(&self) -> bool {
-        self.stock.rarity.is_settled()
     }
 
     /// Hands out up to `ask.want` blocks: they count as asked of the peer until they are received
@@ -234,14 +196,6 @@ impl Picker {
         self.has_new_work |= self.stock.goals.wants(piece.as_u32());
     }
 
-    /// A piece we had is gone or wrong on the disk.
-    pub(crate) fn piece_lost(&mut self, piece: PieceIndex) {
-        self.stock.goals.set_have(piece.as_u32(), false);
-        self.stock.forget(piece);
-        self.watch_stage();
-        self.has_new_work |= self.stock.goals.wants(piece.as_u32());
-    }
-
     /// The started piece that is cheapest to abandon: nobody is asked for any of it, and the least
     /// is here.
     pub(crate) fn cold_piece(&self) -> Option<PieceIndex> {
@@ -249,22 +203,9 @@ impl Picker {
         idle.min_by_key(|p| (p.received(), p.piece)).map(|p| p.piece)
     }
 
-    pub(crate) fn has(&self, piece: PieceIndex) -> bool {
-        self.stock.goals.has(piece.as_u32())
-    }
-
     /// Wanted and not had: whether a peer that gets it becomes more interesting.
     pub(crate) fn wants(&self, piece: PieceIndex) -> bool {
         self.stock.goals.wants(piece.as_u32())
-    }
-
-    pub(crate) fn priority(&self, piece: PieceIndex) -> Priority {
-        self.stock.goals.priority(piece.as_u32())
-    }
-
-    /// Peers that have the piece, seeds included.
-    pub(crate) fn availability(&self, piece: PieceIndex) -> u32 {
-        u32::from(self.stock.rarity.availability(piece.as_u32())) + self.seed_count
     }
 
     /// How many pieces a peer has that we want: O(words). Owners count on from here with `wants`.
@@ -275,6 +216,76 @@ impl Picker {
                 .map(|w| (self.stock.goals.wanted_word(w) & bits::word_of(field, w)).count_ones())
                 .sum(),
         }
+    }
+
+    /// Whether something became possible to ask for since the last call: every peer with room in
+    /// its window should get a pick.
+    pub(crate) fn take_new_work(&mut self) -> bool {
+        std::mem::take(&mut self.has_new_work)
+    }
+
+    /// A later stage is new work for all: it allows what the earlier one did not.
+    fn watch_stage(&mut self) {
+        let stage = self.stock.stage();
+        self.has_new_work |= stage > self.stage;
+        self.stage = stage;
+    }
+}
+
+#[allow(dead_code, reason = "tested and measured; callers reach them with file priorities")]
+impl Picker {
+    /// Sets the priority of ranges of pieces; parts beyond the last piece are ignored.
+    pub(crate) fn set_priorities(&mut self, runs: &[(Range<u32>, Priority)]) {
+        let mut changed = 0;
+        for (range, priority) in runs {
+            self.stock.goals.set_priorities(range.clone(), *priority);
+            changed += u64::from(range.end.saturating_sub(range.start));
+        }
+        if changed <= u64::from(SETTLE_PER_PICK) {
+            let pieces = runs.iter().flat_map(|(range, _)| range.clone());
+            for piece in pieces.filter(|piece| *piece < self.stock.goals.piece_count()) {
+                self.stock.rarity.place(&self.stock.goals, piece);
+            }
+        } else {
+            self.stock.rarity.unsettle(&self.stock.goals);
+        }
+        let started: Vec<PieceIndex> = self.stock.partials.all().iter().map(|p| p.piece).collect();
+        for piece in started {
+            let is_wanted = self.stock.goals.wants(piece.as_u32());
+            self.stock.partials.change(piece, |partial| partial.is_wanted = is_wanted);
+        }
+        self.has_new_work |= runs.iter().any(|(_, priority)| priority.is_wanted());
+        self.watch_stage();
+    }
+
+    pub(crate) fn set_priority(&mut self, piece: PieceIndex, priority: Priority) {
+        self.set_priorities(&[(piece.as_u32()..piece.as_u32() + 1, priority)]);
+    }
+
+    /// A piece we had is gone or wrong on the disk.
+    pub(crate) fn piece_lost(&mut self, piece: PieceIndex) {
+        self.stock.goals.set_have(piece.as_u32(), false);
+        self.stock.forget(piece);
+        self.watch_stage();
+        self.has_new_work |= self.stock.goals.wants(piece.as_u32());
+    }
+}
+
+#[allow(dead_code, reason = "what tests hold against a simple picker, and the bench measures")]
+impl Picker {
+    /// Puts up to `piece_max` pieces in order after a large change. Each pick does some of it
+    /// anyway; an owner with time left in its turn calls this while `is_settled` is false.
+    pub(crate) fn settle(&mut self, piece_max: u32) {
+        self.stock.rarity.settle(&self.stock.goals, piece_max);
+    }
+
+    pub(crate) fn is_settled(&self) -> bool {
+        self.stock.rarity.is_settled()
+    }
+
+    /// Peers that have the piece, seeds included.
+    pub(crate) fn availability(&self, piece: PieceIndex) -> u32 {
+        u32::from(self.stock.rarity.availability(piece.as_u32())) + self.seed_count
     }
 
     /// Whether a peer has anything we want: O(words), less when it has.
@@ -306,18 +317,5 @@ impl Picker {
     /// No wanted piece is left to start, and no block is left that nobody was asked for.
     pub(crate) fn is_end_game(&self) -> bool {
         self.stage == Stage::EndGame
-    }
-
-    /// Whether something became possible to ask for since the last call: every peer with room in
-    /// its window should get a pick.
-    pub(crate) fn take_new_work(&mut self) -> bool {
-        std::mem::take(&mut self.has_new_work)
-    }
-
-    /// A later stage is new work for all: it allows what the earlier one did not.
-    fn watch_stage(&mut self) {
-        let stage = self.stock.stage();
-        self.has_new_work |= stage > self.stage;
-        self.stage = stage;
     }
 }

@@ -35,10 +35,6 @@ impl Partials {
         Some(partial)
     }
 
-    pub(crate) fn get(&self, piece: PieceIndex) -> Option<&Partial> {
-        self.place.get(&piece).map(|at| &self.list[*at])
-    }
-
     pub(crate) fn change<T>(
         &mut self,
         piece: PieceIndex,
@@ -99,8 +95,8 @@ mod tests {
         assert!(partials.remove(piece(0)).is_some() && partials.remove(piece(0)).is_none());
         partials.change(piece(3), |p| p.is_wanted = true);
         assert_eq!((partials.open().len(), partials.all().len()), (3, 4));
-        for partial in partials.all() {
-            assert!(partials.get(partial.piece).is_some_and(|p| p.piece == partial.piece));
+        for (at, partial) in partials.all().iter().enumerate() {
+            assert_eq!(partials.place.get(&partial.piece), Some(&at));
         }
     }
 }
