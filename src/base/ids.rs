@@ -39,7 +39,7 @@ impl fmt::Display for ShardId {
 
 /// A piece of one torrent, known to be below its piece count. Only `Layout` makes one.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct PieceIndex(u32);
+pub(crate) struct PieceIndex(u32);
 
 impl PieceIndex {
     /// For `content::layout` alone (`tests/tidy.rs` checks that): everyone else asks a `Layout`.
@@ -48,12 +48,12 @@ impl PieceIndex {
     }
 
     /// The number as on the wire.
-    pub const fn as_u32(self) -> u32 {
+    pub(crate) const fn as_u32(self) -> u32 {
         self.0
     }
 
     /// The number as an index into slices of piece count length.
-    pub const fn as_usize(self) -> usize {
+    pub(crate) const fn as_usize(self) -> usize {
         self.0 as usize
     }
 }
@@ -66,50 +66,54 @@ impl fmt::Display for PieceIndex {
 
 /// A block inside a piece: 0 is the first 16 KiB.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct BlockIndex(pub(crate) u32);
+pub(crate) struct BlockIndex(pub(crate) u32);
 
 impl BlockIndex {
     /// The number as an index into slices of block count length.
-    pub const fn as_usize(self) -> usize {
+    pub(crate) const fn as_usize(self) -> usize {
         self.0 as usize
     }
 }
 
 /// A file of one torrent, in the order of the metainfo (pad files included).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct FileIndex(pub(crate) u32);
+pub(crate) struct FileIndex(pub(crate) u32);
 
 impl FileIndex {
     /// The number as an index into slices of file count length.
-    pub const fn as_usize(self) -> usize {
+    pub(crate) const fn as_usize(self) -> usize {
         self.0 as usize
     }
 }
 
 /// How much a file or piece is wanted: 0 skip, 1 to 7 rising, 4 normal (B4).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct Priority(u8);
+pub(crate) struct Priority(u8);
 
+#[allow(dead_code, reason = "the picker's tests and bench; callers get them with file priorities")]
 impl Priority {
     /// Not wanted.
-    pub const SKIP: Priority = Priority(0);
-    /// The default.
-    pub const NORMAL: Priority = Priority(4);
+    pub(crate) const SKIP: Priority = Priority(0);
     /// Before everything else.
-    pub const HIGHEST: Priority = Priority(7);
+    pub(crate) const HIGHEST: Priority = Priority(7);
+}
+
+impl Priority {
+    /// The default.
+    pub(crate) const NORMAL: Priority = Priority(4);
 
     /// 0 to 7; `None` above.
-    pub const fn new(raw: u8) -> Option<Priority> {
+    pub(crate) const fn new(raw: u8) -> Option<Priority> {
         if raw <= 7 { Some(Priority(raw)) } else { None }
     }
 
     /// 0 to 7.
-    pub const fn as_u8(self) -> u8 {
+    pub(crate) const fn as_u8(self) -> u8 {
         self.0
     }
 
     /// Whether it is above 0.
-    pub const fn is_wanted(self) -> bool {
+    pub(crate) const fn is_wanted(self) -> bool {
         self.0 > 0
     }
 }

@@ -10,32 +10,33 @@ use std::time::Duration;
 
 /// A point in time: nanoseconds since the origin of the session or simulation. Range: 584 years.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Instant(u64);
+pub(crate) struct Instant(u64);
 
 impl Instant {
     /// The origin.
-    pub const ZERO: Instant = Instant(0);
+    pub(crate) const ZERO: Instant = Instant(0);
     /// Later than anything that happens; the deadline of what never falls due.
-    pub const FAR: Instant = Instant(u64::MAX);
+    pub(crate) const FAR: Instant = Instant(u64::MAX);
 
     /// The instant `nanos` nanoseconds after the origin.
-    pub const fn from_nanos(nanos: u64) -> Instant {
+    pub(crate) const fn from_nanos(nanos: u64) -> Instant {
         Instant(nanos)
     }
 
     /// The instant `millis` milliseconds after the origin.
-    pub const fn from_millis(millis: u64) -> Instant {
+    #[cfg(any(test, feature = "sim"))]
+    pub(crate) const fn from_millis(millis: u64) -> Instant {
         Instant(millis.saturating_mul(1_000_000))
     }
 
     /// Nanoseconds since the origin.
-    pub const fn as_nanos(self) -> u64 {
+    pub(crate) const fn as_nanos(self) -> u64 {
         self.0
     }
 
     /// Time from `earlier` to this; zero if `earlier` is later, so that a clock that is read out of
     /// order can never panic.
-    pub const fn since(self, earlier: Instant) -> Duration {
+    pub(crate) const fn since(self, earlier: Instant) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
 }

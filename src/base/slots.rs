@@ -75,11 +75,6 @@ impl<T> Slots<T> {
         self.len
     }
 
-    /// How many slots were ever in use at once: the bound for walks by slot number.
-    pub(crate) fn slot_count(&self) -> u32 {
-        self.entries.len() as u32
-    }
-
     /// The id of whatever stands in `slot` now.
     pub(crate) fn id_at(&self, slot: u32) -> Option<SlotId> {
         let entry = self.entries.get(slot as usize)?;

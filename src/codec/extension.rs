@@ -15,9 +15,6 @@ use crate::codec::bencode::Document;
 use crate::codec::bencode::Limits;
 use crate::codec::bencode::Value;
 
-/// Extended message id of the extension handshake itself.
-pub(crate) const HANDSHAKE_ID: u8 = 0;
-
 /// 64 names and their ids are 128 tokens; the rest is room for keys that we do not know.
 const LIMITS: Limits = Limits { depth: BENCODE_DEPTH_MESSAGE_MAX, tokens: 1024 };
 /// Characters kept of a client's name.

@@ -285,11 +285,13 @@ impl Decoder {
     }
 
     /// Whether a block has started and its end has not been told.
+    #[cfg(test)]
     pub(crate) fn is_mid_block(&self) -> bool {
         matches!(self.state, State::Block { .. })
     }
 
     /// Bytes kept in memory for a split message.
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn held_len(&self) -> usize {
         match &self.state {
             State::Payload { body, .. } => body.len(),

@@ -77,10 +77,6 @@ impl Conn {
         }
     }
 
-    pub(crate) fn is_established(&self) -> bool {
-        matches!(self.stage, Stage::Peer { .. })
-    }
-
     /// The swarm that it belongs to, once that is known.
     pub(crate) fn swarm(&self) -> Option<SlotId> {
         match &self.stage {

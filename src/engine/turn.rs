@@ -164,11 +164,6 @@ impl Turn {
         self.jobs.remove(SlotId { slot: (id.0 >> 32) as u32, generation: id.0 as u32 })
     }
 
-    /// Jobs that the disk has not answered.
-    pub(crate) fn job_count(&self) -> usize {
-        self.jobs.len()
-    }
-
     /// A job whose swarm is gone ended: its bytes are on no budget any more.
     pub(crate) fn settle_orphan(&mut self, purpose: Purpose) {
         match purpose {

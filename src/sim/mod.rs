@@ -1,5 +1,7 @@
 //! The ring's understudy: virtual clock, network, disks, trackers and scripted peers.
 
+#![cfg_attr(not(test), allow(dead_code, reason = "most of it serves scenarios written as tests"))]
+
 pub(crate) mod bundle;
 pub(crate) mod clock;
 pub(crate) mod conduct;

@@ -38,10 +38,6 @@ impl Filled {
         );
         Filled { id, len }
     }
-
-    pub(crate) fn len(&self) -> usize {
-        self.len
-    }
 }
 
 /// The buffer ring shared with the kernel, and the memory it points to.

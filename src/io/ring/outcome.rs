@@ -5,18 +5,15 @@ use std::os::fd::OwnedFd;
 use rustix::io::Errno;
 
 use crate::base::buffer::PageBuf;
-use crate::base::buffer::SharedBuf;
 use crate::io::ring::asker::Asker;
 use crate::io::ring::batch::Sending;
 use crate::io::ring::buffers::Filled;
 use crate::io::ring::datagram::Datagram;
-use crate::io::ring::op::OpId;
 
 /// One completion of one operation.
 #[derive(Debug)]
 pub(crate) struct Completion {
     pub(crate) asker: Asker,
-    pub(crate) op: OpId,
     /// False while a multishot operation goes on.
     pub(crate) is_last: bool,
     pub(crate) outcome: Outcome,
@@ -33,11 +30,12 @@ pub(crate) enum Outcome {
     /// Bytes that left, possibly fewer than the batch holds.
     Sent(Box<Sending>, Result<usize, Errno>),
     DatagramReceived(Box<Datagram>, Result<(), Errno>),
-    DatagramSent(Result<(), Errno>),
+    /// Or not: nobody who sends datagrams may rely on their arrival.
+    DatagramSent,
     /// Bytes read, possibly fewer than asked for; 0 at the end of the file.
     Read(PageBuf, Result<usize, Errno>),
-    /// Bytes written, possibly fewer than given.
-    Written(SharedBuf, Result<usize, Errno>),
+    /// Bytes written, possibly fewer than given. The buffer is let go of.
+    Written(Result<usize, Errno>),
     Synced(Result<(), Errno>),
 }
 
@@ -50,9 +48,9 @@ impl std::fmt::Debug for Outcome {
             Outcome::Received(result) => write!(f, "Received({result:?})"),
             Outcome::Sent(_, result) => write!(f, "Sent({result:?})"),
             Outcome::DatagramReceived(_, result) => write!(f, "DatagramReceived({result:?})"),
-            Outcome::DatagramSent(result) => write!(f, "DatagramSent({result:?})"),
+            Outcome::DatagramSent => write!(f, "DatagramSent"),
             Outcome::Read(_, result) => write!(f, "Read({result:?})"),
-            Outcome::Written(_, result) => write!(f, "Written({result:?})"),
+            Outcome::Written(result) => write!(f, "Written({result:?})"),
             Outcome::Synced(result) => write!(f, "Synced({result:?})"),
         }
     }

@@ -134,9 +134,8 @@ impl Conn {
     }
 }
 
-/// Where the two ends are: remote, local.
-pub(super) fn ends_of(fd: &OwnedFd) -> Option<(SocketAddr, SocketAddr)> {
+/// The other end's address.
+pub(super) fn remote_of(fd: &OwnedFd) -> Option<SocketAddr> {
     let remote = rustix::net::getpeername(fd).ok().flatten()?;
-    let local = rustix::net::getsockname(fd).ok()?;
-    Some((SocketAddr::try_from(remote).ok()?, SocketAddr::try_from(local).ok()?))
+    SocketAddr::try_from(remote).ok()
 }

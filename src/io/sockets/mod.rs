@@ -27,7 +27,8 @@ use crate::io::sockets::conn::Conn;
 
 /// Batches kept for reuse: as many as send at the same time on a busy shard.
 const SPARE_MAX: usize = 256;
-/// Pause after a failed accept (out of descriptors or memory): trying at once would spin.
+/// Pause after a failed accept (out of descriptors or memory): trying at once would spin. The pump
+/// never waits longer than 10 ms, so nobody needs to be told when it is over.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// What happened on a socket.
@@ -37,7 +38,6 @@ pub(crate) enum SocketEvent {
     Accepted {
         fd: OwnedFd,
         remote: SocketAddr,
-        local: SocketAddr,
     },
     Connected {
         conn: ConnId,
@@ -212,10 +212,6 @@ impl Sockets {
         }
     }
 
-    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        self.listeners.iter().filter_map(|listener| listener.retry_at).min()
-    }
-
     fn handle_accepted(
         &mut self,
         ring: &mut Ring,
@@ -231,8 +227,8 @@ impl Sockets {
                     listener.accept = ring.accept(Asker::Listener(at), Rc::clone(&listener.fd));
                 }
                 // Without a peer's address the connection is gone already.
-                let (remote, local) = conn::ends_of(&fd)?;
-                Some(SocketEvent::Accepted { fd, remote, local })
+                let remote = conn::remote_of(&fd)?;
+                Some(SocketEvent::Accepted { fd, remote })
             }
             Err(_) => {
                 if is_last {

@@ -73,14 +73,6 @@ impl Udp {
             ring.receive_datagram(Asker::Udp(at), Rc::clone(fd), datagram);
         }
     }
-
-    /// Our own addresses: IPv4, then IPv6.
-    pub(crate) fn addresses(&self) -> impl Iterator<Item = SocketAddr> + '_ {
-        self.sockets.iter().flatten().filter_map(|fd| {
-            let address = rustix::net::getsockname(fd).ok()?;
-            SocketAddr::try_from(address).ok()
-        })
-    }
 }
 
 fn socket(address: SocketAddr) -> io::Result<OwnedFd> {

@@ -174,7 +174,7 @@ impl Store {
                 }
                 self.handle_moved(ring, id, StorageOperation::Read, result);
             }
-            Outcome::Written(_, result) => {
+            Outcome::Written(result) => {
                 self.handle_moved(ring, id, StorageOperation::Write, result);
             }
             Outcome::Synced(result) => self.handle_synced(ring, id, result),

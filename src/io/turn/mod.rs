@@ -246,7 +246,7 @@ impl Pump {
     fn take_socket_event(&mut self, now: Instant, event: SocketEvent) {
         let Parts { engine, ring, sockets, .. } = &mut self.parts;
         match event {
-            SocketEvent::Accepted { fd, remote, .. } => {
+            SocketEvent::Accepted { fd, remote } => {
                 if let Some(conn) = engine.handle_accepted(now, remote) {
                     sockets.adopt(ring, conn, fd);
                     self.remotes.insert(conn, remote);

@@ -26,7 +26,7 @@ type Waiting = Vec<(UdpKey, Rc<UdpAsk>)>;
 /// What is known about a name.
 #[derive(Debug)]
 enum Name {
-    Asked { lookup: u32, waiting: Waiting },
+    Asked { waiting: Waiting },
     Known { addresses: Vec<SocketAddr>, until: Instant },
 }
 
@@ -72,7 +72,7 @@ impl Lookups {
             Some(Name::Known { addresses, until }) if now < *until => {
                 return Found::Addresses(addresses.clone());
             }
-            Some(Name::Asked { waiting, .. }) => {
+            Some(Name::Asked { waiting }) => {
                 waiting.push((key, Rc::clone(ask)));
                 self.waiting_count += 1;
                 return Found::Wait;
@@ -83,7 +83,7 @@ impl Lookups {
         let lookup = self.next_lookup;
         self.waiting_count += 1;
         self.running.insert(lookup, place.clone());
-        self.names.insert(place, Name::Asked { lookup, waiting: vec![(key, Rc::clone(ask))] });
+        self.names.insert(place, Name::Asked { waiting: vec![(key, Rc::clone(ask))] });
         Found::Ask { lookup, deadline: now + LOOKUP_TIMEOUT }
     }
 
@@ -98,7 +98,7 @@ impl Lookups {
         let Some(place) = self.running.remove(&lookup) else { return (Vec::new(), answer) };
         let answer = answer.and_then(|found| self.choose(&place.0, place.1, &found));
         let waiting = match self.names.remove(&place) {
-            Some(Name::Asked { waiting, .. }) => waiting,
+            Some(Name::Asked { waiting }) => waiting,
             _ => Vec::new(),
         };
         self.waiting_count = self.waiting_count.saturating_sub(waiting.len());
