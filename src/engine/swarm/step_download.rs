@@ -28,6 +28,10 @@ use crate::engine::turn::Turn;
 /// A piece above this part of the assembly budget is written through, block by block.
 const FAIR_SHARE: u64 = 4;
 
+/// Blocks that a peer is asked for in the end game: each may come from another peer too, so a whole
+/// window of them would be a window of waste.
+const END_GAME_WINDOW: usize = 4;
+
 impl Swarm {
     /// Asks the peer for blocks, as far as its window and the budget go.
     pub(crate) fn refill(&mut self, now: Instant, turn: &mut Turn, id: SlotId) {
@@ -41,8 +45,11 @@ impl Swarm {
         }
         // An idle peer may be asked for one block in any case: room may come before the block does.
         let room_min = usize::from(peer.pipeline.len() == 0);
-        let room = peer.pipeline.room().min(self.room_for_through(turn).max(room_min));
-        self.is_starved |= room == 0;
+        let mut room = peer.pipeline.room().min(self.room_for_through(turn).max(room_min));
+        if self.picker.is_end_game() {
+            room = room.min(END_GAME_WINDOW.saturating_sub(peer.pipeline.len()));
+        }
+        self.is_starved |= room == 0 && peer.pipeline.len() == 0;
         let Some(peer) = self.peers.get_mut(id).filter(|_| room > 0) else { return };
         let is_suspect = self.blame.is_suspect(peer.address);
         let ask = Ask {
