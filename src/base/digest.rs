@@ -3,6 +3,7 @@
 use std::fmt;
 
 use sha1::Digest as _;
+use sha1::block_api::compress;
 
 /// A SHA-1 digest: the v1 info hash and the pieces of v1 torrents.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -47,23 +48,70 @@ impl fmt::Debug for Sha1 {
     }
 }
 
+/// The words that SHA-1 starts from (FIPS 180-4, 5.3.1).
+const START: [u32; 5] = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476, 0xc3d2_e1f0];
+
 /// SHA-1 in slices, for hashing within a turn's budget.
-#[derive(Clone, Default)]
-pub(crate) struct Sha1Stream(sha1::Sha1);
+#[derive(Clone)]
+pub(crate) struct Sha1Stream {
+    state: [u32; 5],
+    /// Bytes so far.
+    length: u64,
+    /// The bytes behind the last whole block.
+    tail: [u8; 64],
+}
+
+impl Default for Sha1Stream {
+    fn default() -> Sha1Stream {
+        Sha1Stream { state: START, length: 0, tail: [0; 64] }
+    }
+}
 
 impl fmt::Debug for Sha1Stream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Sha1Stream")
+        write!(f, "Sha1Stream({} bytes)", self.length)
     }
 }
 
 impl Sha1Stream {
     pub(crate) fn update(&mut self, bytes: &[u8]) {
-        self.0.update(bytes);
+        let (state, blocks) = self.open(bytes);
+        compress(state, blocks);
     }
 
-    pub(crate) fn finish(self) -> Sha1 {
-        Sha1(self.0.finalize().into())
+    pub(crate) fn finish(mut self) -> Sha1 {
+        let bits = self.length.wrapping_mul(8);
+        let end = (self.length % 64) as usize;
+        // One bit, zeros, and the length in bits in the last eight bytes of a block.
+        let mut padding = [0; 128];
+        padding[..end].copy_from_slice(&self.tail[..end]);
+        padding[end] = 0x80;
+        let length = if end < 56 { 64 } else { 128 };
+        padding[length - 8..length].copy_from_slice(&bits.to_be_bytes());
+        compress(&mut self.state, padding[..length].as_chunks().0);
+        let mut digest = [0; 20];
+        for (bytes, word) in digest.chunks_exact_mut(4).zip(self.state) {
+            bytes.copy_from_slice(&word.to_be_bytes());
+        }
+        Sha1(digest)
+    }
+
+    /// Takes bytes in but for their whole blocks: adding those to the state is left to the caller.
+    pub(crate) fn open<'a>(&mut self, mut bytes: &'a [u8]) -> (&mut [u32; 5], &'a [[u8; 64]]) {
+        let held = (self.length % 64) as usize;
+        self.length = self.length.wrapping_add(bytes.len() as u64);
+        if held > 0 {
+            let (head, rest) = bytes.split_at(bytes.len().min(64 - held));
+            self.tail[held..held + head.len()].copy_from_slice(head);
+            if held + head.len() < 64 {
+                return (&mut self.state, &[]);
+            }
+            compress(&mut self.state, &[self.tail]);
+            bytes = rest;
+        }
+        let (blocks, rest) = bytes.as_chunks();
+        self.tail[..rest.len()].copy_from_slice(rest);
+        (&mut self.state, blocks)
     }
 }
 
@@ -82,5 +130,15 @@ mod tests {
         stream.update(b"a");
         stream.update(b"bc");
         assert_eq!(stream.finish(), digest);
+    }
+
+    #[test]
+    fn every_length_is_padded_right_however_it_is_cut() {
+        let bytes = [0x61; 300];
+        for length in 0..bytes.len() {
+            let mut stream = Sha1Stream::default();
+            bytes[..length].chunks(1 + length % 70).for_each(|part| stream.update(part));
+            assert_eq!(stream.finish(), Sha1::of(&bytes[..length]));
+        }
     }
 }

@@ -4,6 +4,7 @@ pub(crate) mod bitfield;
 pub(crate) mod budget;
 pub(crate) mod buffer;
 pub(crate) mod digest;
+pub(crate) mod digest_lanes;
 pub(crate) mod ids;
 pub(crate) mod instant;
 pub(crate) mod limits;

@@ -80,8 +80,8 @@ impl Engine {
     pub(crate) fn new(config: EngineConfig, now: Instant) -> Engine {
         let udp = UdpTrackers::new(config.settings.allow_private_trackers);
         Engine {
-            turn: Turn::new(config.shard, config.settings, config.pool, config.seed),
-            directory: config.directory,
+            directory: Arc::clone(&config.directory),
+            turn: Turn::new(config),
             swarms: Swarms::default(),
             udp,
             shutdown: None,
@@ -363,10 +363,11 @@ impl Engine {
         }
     }
 
-    /// Hashes at most `HASH_SLICE` bytes; true while more waits.
+    /// Hashes for as long as `HASH_SLICE` bytes of one piece take; true while more waits.
     pub(crate) fn hash_slice(&mut self, now: Instant) -> bool {
         self.now = now;
-        if let Some(job) = self.turn.hasher.work(HASH_SLICE) {
+        self.turn.hasher.work(HASH_SLICE);
+        while let Some(job) = self.turn.hasher.poll_done() {
             self.contain(job.swarm, |swarm, turn| swarm.handle_hashed(now, turn, job));
         }
         !self.turn.hasher.is_idle()

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::base::buffer::Pool;
+use crate::base::digest_lanes::Lanes;
 use crate::base::ids::ShardId;
 use crate::engine::directory::Directory;
 use crate::engine::settings::Settings;
@@ -15,6 +16,8 @@ pub(crate) struct EngineConfig {
     pub(crate) settings: Settings,
     pub(crate) directory: Arc<Directory>,
     pub(crate) pool: Pool,
+    /// What the shard's CPU hashes with.
+    pub(crate) lanes: Lanes,
     /// For chance and peer ids.
     pub(crate) seed: u64,
 }

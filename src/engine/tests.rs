@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::*;
 use crate::base::buffer::PageBuf;
 use crate::base::buffer::Pool;
+use crate::base::digest_lanes::Lanes;
 use crate::base::ids::ShardId;
 use crate::base::published::Published;
 use crate::base::status::TorrentStats;
@@ -56,6 +57,7 @@ impl Pair {
                 settings: settings.clone(),
                 directory: Directory::new(),
                 pool: Pool::new(1 << 20),
+                lanes: Lanes::detect(),
                 seed: at,
             };
             let mut engine = Engine::new(config, Instant::ZERO);

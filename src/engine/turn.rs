@@ -32,6 +32,7 @@ use crate::engine::disk::JobId;
 use crate::engine::gate::Gate;
 use crate::engine::hasher::Hasher;
 use crate::engine::settings::Settings;
+use crate::engine::shard_config::EngineConfig;
 use crate::engine::to_ring::ConnId;
 use crate::engine::to_ring::Output;
 use crate::engine::to_ring::QueryId;
@@ -114,7 +115,8 @@ pub(crate) enum Asker {
 }
 
 impl Turn {
-    pub(crate) fn new(shard: ShardId, settings: Settings, pool: Pool, seed: u64) -> Turn {
+    pub(crate) fn new(config: EngineConfig) -> Turn {
+        let EngineConfig { shard, settings, pool, seed, lanes, .. } = config;
         Turn {
             shard,
             rng: Rng::new(seed),
@@ -124,7 +126,7 @@ impl Turn {
             checks: Budget::new(CHECK_BUDGET),
             gate: Gate::new(settings.connections_max, settings.half_open_max),
             settings,
-            hasher: Hasher::default(),
+            hasher: Hasher::new(lanes),
             conns: Slots::default(),
             deadlines: BTreeSet::new(),
             outputs: VecDeque::new(),

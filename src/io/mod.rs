@@ -34,6 +34,7 @@ use glommio::LocalExecutorBuilder;
 use glommio::Placement;
 
 use crate::base::buffer::Pool as Buffers;
+use crate::base::digest_lanes::Lanes;
 use crate::base::ids::ShardId;
 use crate::base::instant::Instant;
 use crate::base::published::Published;
@@ -287,6 +288,7 @@ fn build(seedling: Seedling) -> io::Result<Pump> {
         settings: seedling.settings,
         directory: seedling.directory,
         pool: buffers.clone(),
+        lanes: Lanes::detect(),
         seed: seedling.seed,
     };
     let mut engine = Engine::new(config, seedling.clock.now());

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::buffer::Pool;
+use crate::base::digest_lanes::Lanes;
 use crate::base::ids::ShardId;
 use crate::base::instant::Instant;
 use crate::base::rng::Rng;
@@ -161,7 +162,9 @@ impl Shard {
     ) -> Shard {
         let assembly_max = settings.assembly_budget;
         let pool = Pool::new(1 << 20);
-        let config = EngineConfig { shard: id, settings, directory, pool, seed };
+        // A trace must not depend on the CPU.
+        let lanes = Lanes::PORTABLE;
+        let config = EngineConfig { shard: id, settings, directory, pool, lanes, seed };
         Shard {
             id,
             engine: Engine::new(config, now),

@@ -1,0 +1,304 @@
+//! SHA-1 of many inputs at once: the ways that this CPU has, and which suits how many inputs.
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod eighty_rounds;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod sha_ni;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod vectors_avx2;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod vectors_avx512;
+
+use std::array;
+
+use sha1::block_api::compress;
+use smallvec::SmallVec;
+
+use crate::base::digest::Sha1Stream;
+
+/// Inputs advanced together at most.
+pub(crate) const LANE_MAX: usize = 16;
+/// Inputs that SHA instructions take in turn: with four the registers are full.
+const INTERLEAVED_MAX: usize = 4;
+
+/// One input: whole blocks to be added to a state.
+struct Lane<'a> {
+    state: &'a mut [u32; 5],
+    blocks: &'a [[u8; 64]],
+}
+
+/// What the CPU can do: asked for once, then handed to whoever hashes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Lanes {
+    /// Inputs that SHA instructions take in turn; above 1 only where the CPU has them.
+    interleaved: usize,
+    /// Only what the CPU has.
+    wide: Wide,
+}
+
+/// Vectors with an input in each element.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Wide {
+    None,
+    Avx2,
+    Avx512,
+}
+
+impl Lanes {
+    /// One input after the other, on any CPU.
+    pub(crate) const PORTABLE: Lanes = Lanes { interleaved: 1, wide: Wide::None };
+
+    /// The best that the CPU has, tried on known inputs first: what gets one wrong is left out.
+    /// Takes some microseconds.
+    pub(crate) fn detect() -> Lanes {
+        let mut best = Lanes::PORTABLE;
+        let each = Lanes::each().into_iter().filter(|(_, lanes, count)| lanes.is_right(*count));
+        for (_, lanes, count) in each {
+            if lanes.wide == Wide::None {
+                // Up to the first that is wrong: fewer inputs than `interleaved` are taken too.
+                best.interleaved += usize::from(count == best.interleaved + 1);
+            } else if lanes.wide == Wide::Avx512 || best.interleaved == 1 {
+                best.wide = lanes.wide;
+            }
+        }
+        best
+    }
+
+    /// Each way that the CPU has, by itself: a name, and how many inputs it takes.
+    pub(crate) fn each() -> Vec<(&'static str, Lanes, usize)> {
+        #[cfg_attr(not(target_arch = "x86_64"), allow(unused_mut, reason = "nothing is added"))]
+        let mut each = vec![("portable x1", Lanes::PORTABLE, 1)];
+        #[cfg(target_arch = "x86_64")]
+        {
+            if has_sha() {
+                let names = [(2, "SHA-NI x2"), (3, "SHA-NI x3"), (INTERLEAVED_MAX, "SHA-NI x4")];
+                let lanes = |interleaved| Lanes { interleaved, wide: Wide::None };
+                each.extend(names.map(|(count, name)| (name, lanes(count), count)));
+            }
+            let lanes = |wide| Lanes { interleaved: 1, wide };
+            if is_x86_feature_detected!("avx2") {
+                each.push(("AVX2 x8", lanes(Wide::Avx2), vectors_avx2::LANES));
+            }
+            if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw") {
+                each.push(("AVX-512 x16", lanes(Wide::Avx512), vectors_avx512::LANES));
+            }
+        }
+        each
+    }
+
+    /// How many of `waiting` inputs are best advanced together; 0 only for 0.
+    pub(crate) fn take(self, waiting: usize) -> usize {
+        // Vectors take as long for one input as for all: below these numbers the other way does
+        // more per second (`cargo bench --bench hashing`).
+        let (wide_min, wide_max) = match self.wide {
+            Wide::None => return waiting.min(self.interleaved),
+            Wide::Avx2 => (4, 8),
+            Wide::Avx512 if self.interleaved == 1 => (4, LANE_MAX),
+            Wide::Avx512 => (6, LANE_MAX),
+        };
+        if waiting < wide_min { waiting.min(self.interleaved) } else { waiting.min(wide_max) }
+    }
+
+    /// How much more `count` inputs together get done than one after the other, in percent;
+    /// measured as above and rounded down.
+    pub(crate) fn gain(self, count: usize) -> usize {
+        match (count, self.wide) {
+            (0 | 1, _) => 100,
+            (2, _) if self.interleaved >= 2 => 150,
+            (3, _) if self.interleaved >= 3 => 160,
+            (4, _) if self.interleaved >= 4 => 160,
+            (_, Wide::None) => 100,
+            (_, Wide::Avx2) => 35 * count,
+            (_, Wide::Avx512) => 30 * count,
+        }
+    }
+
+    /// Adds to each stream its bytes; fastest when all bring the same number of bytes, and that is
+    /// a multiple of 64.
+    pub(crate) fn update_many<'a>(
+        self,
+        inputs: impl IntoIterator<Item = (&'a mut Sha1Stream, &'a [u8])>,
+    ) {
+        let open = |(stream, bytes): (&'a mut Sha1Stream, &'a [u8])| {
+            let (state, blocks) = stream.open(bytes);
+            Lane { state, blocks }
+        };
+        let mut lanes: SmallVec<[Lane<'a>; LANE_MAX]> = inputs.into_iter().map(open).collect();
+        self.compress(&mut lanes);
+    }
+
+    /// Adds all blocks of every lane to its state. Fastest when all have the same number.
+    fn compress(self, lanes: &mut [Lane<'_>]) {
+        let mut rest = lanes;
+        while !rest.is_empty() {
+            let (group, others) = rest.split_at_mut(self.take(rest.len()));
+            self.compress_group(group);
+            rest = others;
+        }
+    }
+
+    /// The blocks that all of a group have go together, what some have beyond that one by one.
+    fn compress_group(self, group: &mut [Lane<'_>]) {
+        let done = self.compress_together(group);
+        for lane in group {
+            compress(lane.state, lane.blocks.get(done..).unwrap_or_default());
+        }
+    }
+
+    /// Adds the blocks that all of a group have; returns how many of each, 0 where there is no way.
+    #[cfg(target_arch = "x86_64")]
+    fn compress_together(self, group: &mut [Lane<'_>]) -> usize {
+        // SAFETY (all of these calls): a value with `interleaved` above 1, or with vectors, is made
+        // by `each` alone, or by `detect` out of those, and `each` makes it only on a CPU that has
+        // every feature that the function called enables.
+        let count = group.len();
+        match (&mut *group, self.wide) {
+            ([a, b], _) if self.interleaved >= 2 => {
+                let inputs = [a.blocks, b.blocks];
+                // SAFETY: see above.
+                unsafe { sha_ni::compress([&mut *a.state, b.state], inputs) }
+            }
+            ([a, b, c], _) if self.interleaved >= 3 => {
+                let inputs = [a.blocks, b.blocks, c.blocks];
+                // SAFETY: see above.
+                unsafe { sha_ni::compress([&mut *a.state, b.state, c.state], inputs) }
+            }
+            ([a, b, c, d], _) if self.interleaved >= 4 => {
+                let inputs = [a.blocks, b.blocks, c.blocks, d.blocks];
+                let states = [&mut *a.state, b.state, c.state, d.state];
+                // SAFETY: see above.
+                unsafe { sha_ni::compress(states, inputs) }
+            }
+            (_, Wide::Avx2) if (2..=vectors_avx2::LANES).contains(&count) => {
+                let (mut states, inputs) = spread(group);
+                // SAFETY: see above.
+                unsafe { vectors_avx2::compress(&mut states, &inputs) }
+                gather(states, group);
+            }
+            (_, Wide::Avx512) if (2..=vectors_avx512::LANES).contains(&count) => {
+                let (mut states, inputs) = spread(group);
+                // SAFETY: see above.
+                unsafe { vectors_avx512::compress(&mut states, &inputs) }
+                gather(states, group);
+            }
+            _ => return 0,
+        }
+        group.iter().map(|lane| lane.blocks.len()).min().unwrap_or(0)
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    fn compress_together(self, _group: &mut [Lane<'_>]) -> usize {
+        0
+    }
+
+    /// Whether `count` inputs together come out as they do by themselves.
+    fn is_right(self, count: usize) -> bool {
+        let byte = |at: usize| (at * 167 + at / 251) as u8;
+        let inputs: Vec<[[u8; 64]; 3]> = (0..count)
+            .map(|input| array::from_fn(|i| array::from_fn(|j| byte(input * 192 + i * 64 + j))))
+            .collect();
+        let start = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476, 0xc3d2_e1f0];
+        let mut together = vec![start; count];
+        let states = together.iter_mut().zip(&inputs);
+        let mut group: Vec<Lane<'_>> =
+            states.map(|(state, blocks)| Lane { state, blocks }).collect();
+        self.compress_group(&mut group);
+        together.iter().zip(&inputs).all(|(state, blocks)| {
+            let mut alone = start;
+            compress(&mut alone, blocks);
+            alone == *state
+        })
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn has_sha() -> bool {
+    is_x86_feature_detected!("sha")
+        && is_x86_feature_detected!("ssse3")
+        && is_x86_feature_detected!("sse4.1")
+}
+
+/// States and inputs of a group, one per vector element; elements without a lane work on the first
+/// one's input for nothing.
+#[cfg(target_arch = "x86_64")]
+fn spread<'a, const N: usize>(group: &[Lane<'a>]) -> ([[u32; 5]; N], [&'a [[u8; 64]]; N]) {
+    let mut states = [[0; 5]; N];
+    let mut inputs = [group.first().map_or(&[][..], |lane| lane.blocks); N];
+    for ((lane, state), input) in group.iter().zip(&mut states).zip(&mut inputs) {
+        *state = *lane.state;
+        *input = lane.blocks;
+    }
+    (states, inputs)
+}
+
+#[cfg(target_arch = "x86_64")]
+fn gather<const N: usize>(states: [[u32; 5]; N], group: &mut [Lane<'_>]) {
+    for (lane, state) in group.iter_mut().zip(states) {
+        *lane.state = state;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::any;
+    use proptest::proptest;
+
+    use super::*;
+    use crate::base::digest::Sha1;
+
+    #[test]
+    fn what_the_cpu_offers_passes_its_own_test_and_is_used() {
+        let each = Lanes::each();
+        assert!(each.iter().all(|(_, lanes, count)| lanes.is_right(*count)));
+        let best = Lanes::detect();
+        let has = |name: &str| each.iter().any(|(other, ..)| other.starts_with(name));
+        assert_eq!(best.interleaved == INTERLEAVED_MAX, has("SHA-NI"));
+        assert_eq!(best.wide == Wide::Avx512, has("AVX-512"));
+    }
+
+    #[test]
+    fn few_inputs_interleave_many_fill_vectors_and_none_is_left_out() {
+        let full = Lanes { interleaved: 4, wide: Wide::Avx512 };
+        let taken: Vec<usize> = (0..=20).map(|waiting| full.take(waiting)).collect();
+        let wide = [6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 16, 16, 16, 16];
+        assert_eq!(taken[..6], [0, 1, 2, 3, 4, 4]);
+        assert_eq!(taken[6..], wide);
+        assert!((1..50).all(|waiting| Lanes::PORTABLE.take(waiting) == 1));
+    }
+
+    /// Cuts every input at the same kind of places and compares with one go.
+    fn check(lanes: Lanes, inputs: &[&[u8]], cut: usize) {
+        let mut streams = vec![Sha1Stream::default(); inputs.len()];
+        let mut rest: Vec<&[u8]> = inputs.to_vec();
+        while rest.iter().any(|bytes| !bytes.is_empty()) {
+            let heads = streams.iter_mut().zip(&mut rest).map(|(stream, bytes)| {
+                let (head, behind) = bytes.split_at(cut.min(bytes.len()));
+                *bytes = behind;
+                (stream, head)
+            });
+            lanes.update_many(heads);
+        }
+        for (stream, input) in streams.into_iter().zip(inputs) {
+            assert_eq!(stream.finish(), Sha1::of(input), "{lanes:?}, cut at {cut}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_path_agrees_with_the_portable_one_for_any_count_length_and_alignment(
+            bytes in vec(any::<u8>(), 2000..4000),
+            places in vec((0usize..70, 0usize..1900), 1..40),
+            is_even in any::<bool>(),
+            cut in 1usize..3000,
+        ) {
+            let length = |own: usize| if is_even { 1024 } else { own };
+            let inputs: Vec<&[u8]> =
+                places.iter().map(|(start, own)| &bytes[*start..start + length(*own)]).collect();
+            let each = Lanes::each().into_iter().map(|(_, lanes, _)| lanes);
+            for lanes in each.chain([Lanes::detect()]) {
+                check(lanes, &inputs, cut);
+            }
+        }
+    }
+}
