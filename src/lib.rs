@@ -80,6 +80,7 @@ pub use crate::engine::add::PieceOrder;
 pub use crate::engine::alert::Alert;
 pub use crate::engine::alert::AlertKind;
 pub use crate::engine::settings::Settings;
+pub use crate::io::interfaces::interface_addresses;
 pub use crate::io::preflight::StartError;
 pub use crate::io::torrent_file::ReadError;
 pub use crate::session::Session;

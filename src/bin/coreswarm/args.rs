@@ -129,10 +129,10 @@ pub(crate) struct SessionArgs {
     /// A peer to try, beside those that trackers name; more than once for more
     #[arg(long, value_name = "ADDR", value_delimiter = ',')]
     pub(crate) peer: Vec<SocketAddr>,
-    /// Where to accept peers; more than once for more addresses (default: port 6881 of every
-    /// address, any free port if that is taken)
-    #[arg(long, value_name = "ADDR[:PORT]", value_parser = parse_listen)]
-    pub(crate) listen: Vec<SocketAddr>,
+    /// Where to accept peers, by address or interface; more than once for more (default: port 6881
+    /// of every address, any free port if that is taken)
+    #[arg(long, value_name = "ADDR|INTERFACE[:PORT]", value_parser = parse_listen)]
+    pub(crate) listen: Vec<Listen>,
     /// Shards, each pinned to a core (default: one per core of the affinity mask)
     #[arg(long, value_name = "N")]
     pub(crate) shards: Option<usize>,
@@ -162,15 +162,41 @@ pub(crate) struct SessionArgs {
     pub(crate) allow_private_trackers: bool,
 }
 
-/// `127.0.0.1`, `127.0.0.1:6881`, `::1`, `[::1]:6881`; without a port it is 6881.
-fn parse_listen(text: &str) -> Result<SocketAddr, String> {
+/// A place to accept peers at.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Listen {
+    Address(SocketAddr),
+    /// All addresses of a network interface.
+    Interface {
+        name: String,
+        port: u16,
+    },
+}
+
+/// `127.0.0.1`, `127.0.0.1:6881`, `::1`, `[::1]:6881`, `eth0`, `eth0:6881`; without a port it is
+/// 6881.
+fn parse_listen(text: &str) -> Result<Listen, String> {
     let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     let alone = text.parse::<IpAddr>().ok();
     let alone = alone.or_else(|| bare?.parse::<Ipv6Addr>().ok().map(IpAddr::V6));
     let address = alone.map(|ip| SocketAddr::new(ip, PORT)).or_else(|| text.parse().ok());
-    address.ok_or_else(|| {
-        format!("expected an address, got `{text}`; write it as 0.0.0.0:6881 or [::1]:6881")
-    })
+    if let Some(address) = address {
+        return Ok(Listen::Address(address));
+    }
+    let (name, port) = match text.split_once(':') {
+        Some((name, port)) => (name, port.parse().ok()),
+        None => (text, Some(PORT)),
+    };
+    // Names of interfaces have at most 15 bytes; one that begins with a digit is a mistyped
+    // address.
+    let is_name = (1..=15).contains(&name.len()) && !name.starts_with(|c: char| !c.is_alphabetic());
+    match port {
+        Some(port) if is_name => Ok(Listen::Interface { name: name.to_owned(), port }),
+        _ => Err(format!(
+            "expected an address or interface, got `{text}`; write it as 0.0.0.0:6881, [::1]:6881 \
+             or eth0:6881"
+        )),
+    }
 }
 
 #[cfg(test)]
@@ -193,9 +219,15 @@ mod tests {
             ("[::1]", "[::1]:6881"),
             ("[::1]:9", "[::1]:9"),
         ] {
-            assert_eq!(parse_listen(text), Ok(address.parse().unwrap()), "{text}");
+            let address = Listen::Address(address.parse().unwrap());
+            assert_eq!(parse_listen(text), Ok(address), "{text}");
         }
-        assert!(parse_listen("localhost").is_err() && parse_listen("1.2.3.4:70000").is_err());
+        let eth0 = |port| Listen::Interface { name: "eth0".to_owned(), port };
+        assert_eq!(parse_listen("eth0"), Ok(eth0(6881)));
+        assert_eq!(parse_listen("eth0:9"), Ok(eth0(9)));
+        for text in ["1.2.3.4:70000", "eth0:x", "1.2.3", "", "a-name-that-is-too-long"] {
+            assert!(parse_listen(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use coreswarm::Session;
 use coreswarm::Settings;
+use coreswarm::interface_addresses;
 
+use crate::args::Listen;
 use crate::args::PORT;
 use crate::args::SessionArgs;
 use crate::failure::EXIT_ERROR;
@@ -20,7 +22,7 @@ use crate::failure::Failure;
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(15);
 
 pub(crate) fn session(args: &SessionArgs) -> anyhow::Result<Session> {
-    let mut builder = Session::builder().settings(settings(args)).listen(listen(args));
+    let mut builder = Session::builder().settings(settings(args)).listen(listen(args)?);
     if let Some(count) = args.shards {
         builder = builder.shards(count);
     }
@@ -58,13 +60,31 @@ fn settings(args: &SessionArgs) -> Settings {
 }
 
 /// What was asked for; else the usual port of all addresses, or any when somebody has that one.
-fn listen(args: &SessionArgs) -> Vec<SocketAddr> {
+fn listen(args: &SessionArgs) -> anyhow::Result<Vec<SocketAddr>> {
     if !args.listen.is_empty() {
-        return args.listen.clone();
+        let places = args.listen.iter().map(resolve);
+        return Ok(places.collect::<Result<Vec<_>, _>>()?.concat());
     }
     let all = [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
     // Bound without SO_REUSEPORT, so that another engine of the same user is noticed.
     let is_free = TcpListener::bind((Ipv4Addr::UNSPECIFIED, PORT)).is_ok();
     let port = if is_free { PORT } else { 0 };
-    all.map(|ip| SocketAddr::new(ip, port)).to_vec()
+    Ok(all.map(|ip| SocketAddr::new(ip, port)).to_vec())
+}
+
+/// The addresses of one `--listen`.
+fn resolve(listen: &Listen) -> Result<Vec<SocketAddr>, Failure> {
+    let (name, port) = match listen {
+        Listen::Address(address) => return Ok(vec![*address]),
+        Listen::Interface { name, port } => (name, *port),
+    };
+    let refused = |why: String| {
+        let remedy = "see `ip address` for names and addresses";
+        Failure::new(EXIT_START, format!("expected an interface `{name}`, {why}; {remedy}"))
+    };
+    let ips = interface_addresses(name).map_err(|error| refused(error.to_string()))?;
+    match ips.is_empty() {
+        true => Err(refused("found none with an address".to_owned())),
+        false => Ok(ips.into_iter().map(|ip| SocketAddr::new(ip, port)).collect()),
+    }
 }
