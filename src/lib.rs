@@ -67,6 +67,7 @@ pub use crate::base::status::TrackerStatus;
 pub use crate::base::storage_error::StorageError;
 pub use crate::base::storage_error::StorageOperation;
 pub use crate::codec::bencode::BencodeError;
+pub use crate::codec::bencode::BencodeErrorKind;
 pub use crate::codec::metainfo::MetainfoError;
 pub use crate::content::clean_path::PathError;
 pub use crate::content::files::FileEntry;
