@@ -1,6 +1,5 @@
 //! `get`: download one torrent, and seed it afterwards if asked to.
 
-use std::time::Duration;
 use std::time::Instant;
 
 use coreswarm::AddTorrent;
@@ -16,13 +15,11 @@ use crate::clock::now;
 use crate::failure::EXIT_ERROR;
 use crate::failure::EXIT_STORAGE;
 use crate::failure::Failure;
+use crate::look;
+use crate::look::STATS_INTERVAL;
 use crate::report::Report;
 use crate::signals::StopFlag;
 use crate::start;
-
-/// How long one look at alerts may wait: what the bar and the signals can bear.
-const LOOK_INTERVAL: Duration = Duration::from_millis(100);
-const STATS_INTERVAL: Duration = Duration::from_secs(1);
 
 pub(crate) fn get(args: &GetArgs) -> anyhow::Result<()> {
     let stop = StopFlag::install()?;
@@ -108,15 +105,13 @@ impl<'a> Download<'a> {
     }
 
     fn read_alerts(&mut self) -> anyhow::Result<()> {
-        let mut next = self.alerts.next(LOOK_INTERVAL);
-        while let Some(alert) = next {
+        for alert in look::news(&self.alerts) {
             match &alert.kind {
                 // Told once, at the end.
                 AlertKind::Error { message } => self.error = Some(message.clone()),
                 AlertKind::Storage(_) => self.has_storage_error = true,
                 _ => self.report.alert(&alert)?,
             }
-            next = self.alerts.try_next();
         }
         Ok(())
     }

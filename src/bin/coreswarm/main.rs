@@ -7,6 +7,7 @@ mod escape;
 mod failure;
 mod get;
 mod json;
+mod look;
 mod progress;
 mod report;
 mod seed;

@@ -4,7 +4,6 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
-use std::time::Duration;
 use std::time::Instant;
 
 use anyhow::Context;
@@ -17,14 +16,13 @@ use coreswarm::TorrentState;
 
 use crate::args::SeedArgs;
 use crate::clock::now;
+use crate::look;
+use crate::look::STATS_INTERVAL;
 use crate::report::Report;
 use crate::signals::StopFlag;
 use crate::start;
 use crate::units::bytes;
 use crate::units::rate;
-
-const LOOK_INTERVAL: Duration = Duration::from_millis(200);
-const STATS_INTERVAL: Duration = Duration::from_secs(1);
 
 pub(crate) fn seed(args: &SeedArgs) -> anyhow::Result<()> {
     let stop = StopFlag::install()?;
@@ -113,8 +111,7 @@ impl<'a> Seeding<'a> {
     fn run(&mut self, stop: &StopFlag) -> anyhow::Result<()> {
         let alerts = self.session.alerts();
         while !stop.is_raised() {
-            let mut next = alerts.next(LOOK_INTERVAL);
-            while let Some(alert) = next {
+            for alert in look::news(&alerts) {
                 self.report.alert(&alert)?;
                 let torrent = alert.torrent.map(|(id, _)| id);
                 if let AlertKind::Checked { have_count, piece_count } = alert.kind
@@ -122,7 +119,6 @@ impl<'a> Seeding<'a> {
                 {
                     self.drop_torrent(id.as_u64(), have_count, piece_count)?;
                 }
-                next = alerts.try_next();
             }
             self.look()?;
             let stopped = |seeded: &Seeded| seeded.handle.stats().state == TorrentState::Error;

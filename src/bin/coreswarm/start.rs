@@ -8,6 +8,7 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use coreswarm::Session;
+use coreswarm::SessionBuilder;
 use coreswarm::Settings;
 use coreswarm::interface_addresses;
 
@@ -23,13 +24,18 @@ const SHUTDOWN_LIMIT: Duration = Duration::from_secs(15);
 
 pub(crate) fn session(args: &SessionArgs) -> anyhow::Result<Session> {
     let mut builder = Session::builder().settings(settings(args)).listen(listen(args)?);
-    if let Some(count) = args.shards {
-        builder = builder.shards(count);
-    }
     if let Some(path) = &args.tracker_ca {
         builder = builder.tracker_ca(path);
     }
-    let builder = builder.allow_private_trackers(args.allow_private_trackers);
+    start(builder, args.shards)
+}
+
+/// Starts it; whatever stands against that has an exit code of its own.
+pub(crate) fn start(builder: SessionBuilder, shards: Option<usize>) -> anyhow::Result<Session> {
+    let builder = match shards {
+        Some(count) => builder.shards(count),
+        None => builder,
+    };
     Ok(builder.start().map_err(|error| Failure::new(EXIT_START, error.to_string()))?)
 }
 
@@ -56,6 +62,7 @@ fn settings(args: &SessionArgs) -> Settings {
     set(&mut settings.upload_slots_max, args.upload_slots);
     settings.assembly_budget = args.assembly_budget.unwrap_or(settings.assembly_budget);
     settings.announce_ip = args.announce_ip;
+    settings.allow_private_trackers = args.allow_private_trackers;
     settings
 }
 

@@ -28,15 +28,13 @@ use crate::args::OutputArgs;
 use crate::clock::now;
 use crate::demo::place::Place;
 use crate::demo::tracker::Tracker;
-use crate::failure::EXIT_START;
-use crate::failure::Failure;
+use crate::look;
 use crate::report::Report;
 use crate::signals::StopFlag;
 use crate::start;
 use crate::units::bytes;
 use crate::units::rate;
 
-const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 /// Payload in the seed and in two downloads.
 const COPIES: u64 = 3;
 /// Room beside the payload: directories, rounding of blocks.
@@ -104,14 +102,10 @@ impl<'a> Demo<'a> {
 
     /// Starts a session on loopback with the demo's torrent in a directory of its own.
     fn join(&self, name: &'static str) -> anyhow::Result<Member> {
-        let mut builder = Session::builder()
+        let builder = Session::builder()
             .listen([SocketAddr::from((Ipv4Addr::LOCALHOST, 0))])
             .allow_private_trackers(true);
-        if let Some(count) = self.args.shards {
-            builder = builder.shards(count);
-        }
-        let session =
-            builder.start().map_err(|error| Failure::new(EXIT_START, error.to_string()))?;
+        let session = start::start(builder, self.args.shards)?;
         let directory = self.place.path().join(name.replace(' ', "-"));
         let add = AddTorrent::from_torrent(Arc::clone(&self.torrent)).directory(&directory);
         let handle = session.add(add)?;
@@ -146,7 +140,7 @@ impl<'a> Demo<'a> {
             if trackers.iter().any(|tracker| tracker.last_announce.is_some()) {
                 return Ok(());
             }
-            let _ = seed.session.alerts().next(LOOK_INTERVAL);
+            look::news(&seed.session.alerts()).take(1).for_each(drop);
         }
     }
 
@@ -204,13 +198,11 @@ impl Member {
     /// Reads what happened, for a moment at most; a torrent that stopped ends the demo.
     fn look(&self, report: &Report) -> anyhow::Result<()> {
         let alerts = self.session.alerts();
-        let mut next = alerts.next(LOOK_INTERVAL);
-        while let Some(alert) = next {
+        for alert in look::news(&alerts) {
             report.alert(&alert)?;
             if let AlertKind::Error { message } = alert.kind {
                 bail!("{}: {message}", self.name);
             }
-            next = alerts.try_next();
         }
         Ok(())
     }
