@@ -90,7 +90,6 @@ pub(crate) struct ShardsConfig {
     pub(crate) shard_count: Option<usize>,
     /// A PEM file of roots trusted beside the usual ones.
     pub(crate) tracker_ca: Option<PathBuf>,
-    pub(crate) allow_private_trackers: bool,
     pub(crate) directory: Arc<Directory>,
 }
 
@@ -136,8 +135,7 @@ struct Seedling {
 impl Shards {
     /// Checks what the system grants, binds, and starts one pinned thread per shard. Blocks until
     /// all are up.
-    pub(crate) fn start(mut config: ShardsConfig) -> Result<Shards, StartError> {
-        config.settings.allow_private_trackers |= config.allow_private_trackers;
+    pub(crate) fn start(config: ShardsConfig) -> Result<Shards, StartError> {
         preflight::raise_limits()?;
         let cpus = preflight::choose_cpus(config.shard_count)?;
         ring::probe::probe(cpus.len())?;

@@ -18,7 +18,6 @@ pub struct SessionBuilder {
     pub(crate) shard_count: Option<usize>,
     pub(crate) listen: Vec<SocketAddr>,
     pub(crate) tracker_ca: Option<PathBuf>,
-    pub(crate) allow_private_trackers: bool,
 }
 
 impl SessionBuilder {
@@ -31,7 +30,6 @@ impl SessionBuilder {
                 SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
             ],
             tracker_ca: None,
-            allow_private_trackers: false,
         }
     }
 
@@ -63,9 +61,10 @@ impl SessionBuilder {
     }
 
     /// Whether trackers may be on this machine and in private networks, whoever names them. Default
-    /// false: a .torrent must not make us talk to the router.
+    /// false: a .torrent must not make us talk to the router. The same as
+    /// [`Settings::allow_private_trackers`]: the later call counts.
     pub fn allow_private_trackers(mut self, are_allowed: bool) -> SessionBuilder {
-        self.allow_private_trackers = are_allowed;
+        self.settings.allow_private_trackers = are_allowed;
         self
     }
 }

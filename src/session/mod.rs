@@ -63,7 +63,6 @@ impl SessionBuilder {
             shard_count: self.shard_count,
             listen: self.listen,
             tracker_ca: self.tracker_ca,
-            allow_private_trackers: self.allow_private_trackers,
             directory: Arc::clone(&directory),
         })?;
         let registry = Arc::new(Registry::new(shards.links().len(), directory, shards.seed()));

@@ -62,7 +62,7 @@ impl Registry {
         }
         let Book { loads, rng, .. } = &mut *book;
         let shard = choose(loads, rng);
-        if let Some(load) = book.loads.get_mut(shard.as_usize()) {
+        if let Some(load) = book.load_mut(shard) {
             load.torrent_count += 1;
             load.total_bytes = load.total_bytes.saturating_add(torrent.total_length());
         }

@@ -39,7 +39,6 @@ fn config(directory: &Arc<Directory>, shard_count: usize) -> ShardsConfig {
         listen: vec!["127.0.0.1:0".parse().unwrap()],
         shard_count: Some(shard_count),
         tracker_ca: None,
-        allow_private_trackers: false,
         directory: Arc::clone(directory),
     }
 }

@@ -36,11 +36,10 @@ impl House {
     fn start(shard_count: usize) -> House {
         let directory = Directory::new();
         let shards = Shards::start(ShardsConfig {
-            settings: Settings::default(),
+            settings: Settings { allow_private_trackers: true, ..Settings::default() },
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
             shard_count: Some(shard_count),
             tracker_ca: None,
-            allow_private_trackers: true,
             directory: Arc::clone(&directory),
         });
         House { shards: shards.expect("this machine passes the preflight"), directory }

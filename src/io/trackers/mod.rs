@@ -24,6 +24,7 @@ use crate::base::instant::Instant;
 use crate::base::limits::QUERY_QUEUE_MAX;
 use crate::base::limits::QUERY_WAIT_MAX;
 use crate::base::status::TrackerErrorClass;
+use crate::engine::settings::Settings;
 use crate::engine::to_ring::HttpAnswer;
 use crate::engine::to_ring::QueryError;
 use crate::io::clock::Clock;
@@ -50,7 +51,7 @@ impl Default for PoolConfig {
         PoolConfig {
             thread_count_max: 8,
             queue_max: QUERY_QUEUE_MAX,
-            user_agent: concat!("coreswarm/", env!("CARGO_PKG_VERSION")).to_owned(),
+            user_agent: Settings::default().user_agent,
             allow_private: false,
             extra_roots: None,
         }
