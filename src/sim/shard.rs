@@ -149,7 +149,6 @@ pub(crate) struct Shard {
     busy_until: Instant,
     next_turn: Option<Instant>,
     hashes_more: bool,
-    turn_count: u64,
 }
 
 impl Shard {
@@ -178,7 +177,6 @@ impl Shard {
             busy_until: now,
             next_turn: Some(now),
             hashes_more: false,
-            turn_count: 0,
         }
     }
 
@@ -218,10 +216,6 @@ impl Shard {
         self.engine.stats().assembly_used + len <= self.assembly_max
     }
 
-    pub(crate) fn turn_count(&self) -> u64 {
-        self.turn_count
-    }
-
     /// One turn of the ring; what it leads to.
     pub(crate) fn turn(&mut self, now: Instant, rng: &mut Rng) -> Vec<Effect> {
         let drains_each = rng.below(2) == 0;
@@ -244,7 +238,6 @@ impl Shard {
             took += HASH_TIME;
         }
         self.hashes_more = more;
-        self.turn_count += 1;
         self.busy_until = now + took;
         self.next_turn = match more || !self.inbox.is_empty() {
             true => Some(self.busy_until),

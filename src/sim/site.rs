@@ -14,9 +14,7 @@ use crate::base::ids::TorrentId;
 use crate::base::instant::Instant;
 use crate::base::published::Published;
 use crate::base::rng::Rng;
-use crate::base::status::TorrentState;
 use crate::base::status::TorrentStats;
-use crate::base::status::TorrentStatus;
 use crate::engine::add::Addition;
 use crate::engine::add::Allocation;
 use crate::engine::add::PieceOrder;
@@ -189,14 +187,6 @@ impl Site {
         self.order(now, shard, command(id))
     }
 
-    /// The status that a ticket was answered with.
-    pub(crate) fn status(&self, ticket: Ticket) -> Option<&TorrentStatus> {
-        match self.replies.get(&ticket)?.first()? {
-            Reply::Status(status) => Some(status),
-            _ => None,
-        }
-    }
-
     pub(crate) fn replies(&self, ticket: Ticket) -> &[Reply] {
         self.replies.get(&ticket).map_or(&[], Vec::as_slice)
     }
@@ -287,22 +277,8 @@ impl Site {
 
 fn empty_stats(id: TorrentId, bundle: &Bundle) -> TorrentStats {
     TorrentStats {
-        id,
-        info_hash: bundle.info_hash(),
-        state: TorrentState::Opening,
         piece_count: bundle.piece_count(),
-        have_count: 0,
-        have_bytes: 0,
         total_bytes: bundle.bytes.len() as u64,
-        checked_count: 0,
-        downloaded: 0,
-        uploaded: 0,
-        wasted: 0,
-        download_rate: 0,
-        upload_rate: 0,
-        peer_count: 0,
-        seed_count: 0,
-        candidate_count: 0,
-        outstanding_count: 0,
+        ..TorrentStats::new(id, bundle.info_hash())
     }
 }

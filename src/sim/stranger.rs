@@ -71,10 +71,6 @@ impl Stranger {
         self.has_completed
     }
 
-    pub(crate) fn connection_count(&self) -> usize {
-        self.peers.len()
-    }
-
     pub(crate) fn handle_incoming(&mut self, now: Instant, end: EndId, net: &mut Net) {
         self.insert(end);
         self.handle_connected(now, end, net);
