@@ -74,6 +74,7 @@ impl fmt::Debug for Sha1Stream {
 }
 
 impl Sha1Stream {
+    #[cfg(test)]
     pub(crate) fn update(&mut self, bytes: &[u8]) {
         let (state, blocks) = self.open(bytes);
         compress(state, blocks);

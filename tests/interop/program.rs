@@ -164,7 +164,7 @@ impl Program {
         let log = self.log().unwrap_or_default();
         // Of numbers that come every second only the last are news.
         let is_number = |line: &&str| line.contains("\"stats\"");
-        let last = log.lines().filter(is_number).last();
+        let last = log.lines().rfind(is_number);
         let lines = log.lines().filter(|line| !is_number(line)).chain(last);
         let lines: Vec<&str> = lines.collect();
         let from = lines.len().saturating_sub(TAIL);
