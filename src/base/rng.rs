@@ -22,6 +22,13 @@ impl Rng {
     pub(crate) fn below(&mut self, bound: u64) -> u64 {
         ((u128::from(self.next_u64()) * u128::from(bound)) >> 64) as u64
     }
+
+    /// Every order is as likely as any other (Fisher and Yates).
+    pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
+        for last in (1..items.len()).rev() {
+            items.swap(last, self.below(last as u64 + 1) as usize);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -35,5 +42,19 @@ mod tests {
         assert!(draws.iter().all(|d| *d == b.below(10)));
         assert!((0..10).all(|n| draws.contains(&n)));
         assert_eq!(a.below(0), 0);
+    }
+
+    #[test]
+    fn a_shuffle_keeps_all_and_reaches_every_order() {
+        let mut rng = Rng::new(1);
+        let mut orders = std::collections::BTreeSet::new();
+        for _ in 0..200 {
+            let mut items = [1, 2, 3];
+            rng.shuffle(&mut items);
+            orders.insert(items);
+        }
+        assert_eq!(orders.len(), 6);
+        assert!(orders.iter().all(|order| order.iter().sum::<i32>() == 6));
+        rng.shuffle::<u8>(&mut []);
     }
 }

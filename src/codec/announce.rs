@@ -122,6 +122,14 @@ pub(crate) fn compact_v6(bytes: &[u8]) -> impl Iterator<Item = SocketAddr> + use
     })
 }
 
+/// A bare address, 4 bytes or 16, as in `yourip` (BEP 10) and `external ip` (BEP 24).
+pub(crate) fn read_ip(bytes: &[u8]) -> Option<IpAddr> {
+    if let Ok(octets) = <[u8; 4]>::try_from(bytes) {
+        return Some(Ipv4Addr::from(octets).into());
+    }
+    Some(Ipv6Addr::from(<[u8; 16]>::try_from(bytes).ok()?).to_canonical())
+}
+
 /// Appends what can be connected to, up to the limit.
 pub(crate) fn keep_peers(peers: &mut Vec<SocketAddr>, from: impl Iterator<Item = SocketAddr>) {
     let room = CANDIDATE_MAX.saturating_sub(peers.len());

@@ -1,8 +1,6 @@
 //! The extension handshake: what a peer can do beyond BEP 3, under which message ids (BEP 10).
 
 use std::net::IpAddr;
-use std::net::Ipv4Addr;
-use std::net::Ipv6Addr;
 
 use bendy::encoding::Encoder;
 use bendy::encoding::UnsortedDictEncoder;
@@ -10,6 +8,7 @@ use bendy::encoding::UnsortedDictEncoder;
 use crate::base::limits::BENCODE_DEPTH_MESSAGE_MAX;
 use crate::base::limits::EXTENSION_HANDSHAKE_LEN_MAX;
 use crate::base::limits::EXTENSION_NAME_MAX;
+use crate::codec::announce::read_ip;
 use crate::codec::bencode::BencodeError;
 use crate::codec::bencode::Document;
 use crate::codec::bencode::Limits;
@@ -156,14 +155,6 @@ fn read_ids(root: Value<'_>) -> Result<ExtensionIds, ExtensionFault> {
 
 fn read_client(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).chars().take(CLIENT_LEN_MAX).collect()
-}
-
-fn read_ip(bytes: &[u8]) -> Option<IpAddr> {
-    if let Ok(octets) = <[u8; 4]>::try_from(bytes) {
-        return Some(Ipv4Addr::from(octets).into());
-    }
-    let octets = <[u8; 16]>::try_from(bytes).ok()?;
-    Some(Ipv6Addr::from(octets).to_canonical())
 }
 
 #[cfg(test)]

@@ -2,8 +2,6 @@
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
-use std::net::Ipv4Addr;
-use std::net::Ipv6Addr;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -20,6 +18,7 @@ use crate::codec::announce::ScrapeCounts;
 use crate::codec::announce::compact_v4;
 use crate::codec::announce::compact_v6;
 use crate::codec::announce::keep_peers;
+use crate::codec::announce::read_ip;
 use crate::codec::announce::read_text;
 use crate::codec::bencode::BencodeError;
 use crate::codec::bencode::Document;
@@ -206,13 +205,6 @@ fn read_seconds(root: Value<'_>, key: &[u8]) -> Option<Duration> {
 fn read_count(root: Value<'_>, key: &[u8]) -> Option<u32> {
     let count = root.get(key)?.as_u64()?;
     Some(u32::try_from(count).unwrap_or(u32::MAX))
-}
-
-fn read_ip(bytes: &[u8]) -> Option<IpAddr> {
-    if let Ok(octets) = <[u8; 4]>::try_from(bytes) {
-        return Some(Ipv4Addr::from(octets).into());
-    }
-    Some(Ipv6Addr::from(<[u8; 16]>::try_from(bytes).ok()?).to_canonical())
 }
 
 /// `peers` compact (BEP 23) or as dictionaries (BEP 3), `peers6` compact (BEP 7).

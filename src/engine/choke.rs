@@ -114,7 +114,7 @@ impl<K: Copy + Ord> Choker<K> {
         let may = candidates.iter().filter(|c| c.is_interested && !c.is_upload_only);
         let mut may: Vec<Candidate<K>> = may.copied().collect();
         let slots = slots.min(may.len());
-        shuffle(&mut may, rng);
+        rng.shuffle(&mut may);
         let mut chosen = match currency {
             Currency::Rate => by_rate(&may, slots - optimistic_count(slots)),
             Currency::Turns => by_turns(&may, slots, now),
@@ -184,12 +184,6 @@ fn draw<K: Copy>(from: &mut Vec<(K, u64)>, rng: &mut Rng) -> K {
         wins
     });
     from.swap_remove(winner.unwrap_or(0)).0
-}
-
-fn shuffle<T>(items: &mut [T], rng: &mut Rng) {
-    for end in (1..items.len()).rev() {
-        items.swap(end, rng.below(end as u64 + 1) as usize);
-    }
 }
 
 #[cfg(test)]

@@ -82,7 +82,7 @@ impl Announcer {
             let known = urls.iter().filter_map(|url| Tracker::new(url, tier));
             let fresh = known.filter(|tracker| seen.insert(tracker.url.clone()));
             trackers.extend(fresh.take(TRACKER_MAX - first));
-            shuffle(trackers.get_mut(first..).unwrap_or_default(), rng);
+            rng.shuffle(trackers.get_mut(first..).unwrap_or_default());
         }
         Announcer {
             trackers,
@@ -454,13 +454,6 @@ impl Announcer {
         let in_flight = slot.as_mut()?;
         in_flight.is_answered |= is_ok;
         if is_last { slot.take() } else { *slot }
-    }
-}
-
-/// Fisher and Yates.
-fn shuffle(trackers: &mut [Tracker], rng: &mut Rng) {
-    for last in (1..trackers.len()).rev() {
-        trackers.swap(last, rng.below(last as u64 + 1) as usize);
     }
 }
 

@@ -30,6 +30,7 @@ use crate::engine::Engine;
 use crate::engine::alert::AlertKind;
 use crate::engine::command::Command;
 use crate::engine::command::Ticket;
+use crate::engine::swarm::state::PUBLISH_INTERVAL;
 use crate::engine::to_ring::ConnId;
 use crate::engine::to_ring::Output;
 use crate::engine::to_ring::QueryError;
@@ -62,8 +63,6 @@ const LETTER_MAX: usize = 64;
 /// Blocks sent per turn: 2 MiB stay in the L2 from the read to the send, and on loopback, where a
 /// send runs inside the submission, they take some 400 us.
 const TURN_BLOCKS: usize = 4 * SEND_BLOCK_MAX;
-/// Figures of the shard are published this often.
-const PUBLISH_INTERVAL: Duration = Duration::from_millis(200);
 /// Time for the last completions when a shard ends.
 const END_TIMEOUT: Duration = Duration::from_secs(5);
 
