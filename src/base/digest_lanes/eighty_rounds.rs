@@ -40,7 +40,9 @@ macro_rules! eighty_rounds {
                 _ => xor3(b, c, d),
             };
             let word = add($schedule[$round % 16], splat(const { constant($round) }));
-            let sum = add(add(e, word), add(mixed, rotate::<5, 27>(a)));
+            // What was known a round ago first: only a rotation and an addition wait for `a`.
+            let known = add(mixed, add(e, word));
+            let sum = add(known, rotate::<5, 27>(a));
             $state = [sum, a, rotate::<30, 2>(b), c, d];
         })+
     };

@@ -8,6 +8,8 @@ pub(crate) mod sha_ni;
 pub(crate) mod vectors_avx2;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod vectors_avx512;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod vectors_avx512_half;
 
 use std::array;
 
@@ -41,6 +43,9 @@ pub(crate) struct Lanes {
 enum Wide {
     None,
     Avx2,
+    /// Eight inputs, without the whole width.
+    Avx512Half,
+    /// Sixteen inputs; up to eight go as in `Avx512Half`.
     Avx512,
 }
 
@@ -79,7 +84,8 @@ impl Lanes {
             if is_x86_feature_detected!("avx2") {
                 each.push(("AVX2 x8", lanes(Wide::Avx2), vectors_avx2::LANES));
             }
-            if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw") {
+            if has_avx512() {
+                each.push(("AVX-512 x8", lanes(Wide::Avx512Half), vectors_avx2::LANES));
                 each.push(("AVX-512 x16", lanes(Wide::Avx512), vectors_avx512::LANES));
             }
         }
@@ -92,7 +98,7 @@ impl Lanes {
         // more per second (`cargo bench --bench hashing`).
         let (wide_min, wide_max) = match self.wide {
             Wide::None => return waiting.min(self.interleaved),
-            Wide::Avx2 => (4, 8),
+            Wide::Avx2 | Wide::Avx512Half => (4, 8),
             Wide::Avx512 if self.interleaved == 1 => (4, LANE_MAX),
             Wide::Avx512 => (6, LANE_MAX),
         };
@@ -108,7 +114,7 @@ impl Lanes {
             (3, _) if self.interleaved >= 3 => 160,
             (4, _) if self.interleaved >= 4 => 160,
             (_, Wide::None) => 100,
-            (_, Wide::Avx2) => 35 * count,
+            (_, Wide::Avx2 | Wide::Avx512Half) => 35 * count,
             (_, Wide::Avx512) => 30 * count,
         }
     }
@@ -175,6 +181,12 @@ impl Lanes {
                 unsafe { vectors_avx2::compress(&mut states, &inputs) }
                 gather(states, group);
             }
+            (_, Wide::Avx512Half) if (2..=vectors_avx2::LANES).contains(&count) => {
+                let (mut states, inputs) = spread(group);
+                // SAFETY: see above.
+                unsafe { vectors_avx512_half::compress(&mut states, &inputs) }
+                gather(states, group);
+            }
             (_, Wide::Avx512) if (2..=vectors_avx512::LANES).contains(&count) => {
                 let (mut states, inputs) = spread(group);
                 // SAFETY: see above.
@@ -216,6 +228,14 @@ fn has_sha() -> bool {
     is_x86_feature_detected!("sha")
         && is_x86_feature_detected!("ssse3")
         && is_x86_feature_detected!("sse4.1")
+}
+
+#[cfg(target_arch = "x86_64")]
+fn has_avx512() -> bool {
+    is_x86_feature_detected!("avx2")
+        && is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512bw")
+        && is_x86_feature_detected!("avx512vl")
 }
 
 /// States and inputs of a group, one per vector element; elements without a lane work on the first

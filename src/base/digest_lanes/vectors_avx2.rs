@@ -45,7 +45,7 @@ pub(crate) fn compress(states: &mut [[u32; 5]; LANES], inputs: &[&[[u8; 64]]; LA
 /// The block `at` of every input: vector i holds the i-th word of all.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn load(inputs: &[&[[u8; 64]]; LANES], at: usize) -> [__m256i; 16] {
+pub(crate) fn load(inputs: &[&[[u8; 64]]; LANES], at: usize) -> [__m256i; 16] {
     let mut words = [_mm256_setzero_si256(); 16];
     for (half, words) in words.as_chunks_mut::<8>().0.iter_mut().enumerate() {
         for (row, input) in words.iter_mut().zip(inputs) {
@@ -94,7 +94,7 @@ fn transpose(mut rows: [__m256i; 8]) -> [__m256i; 8] {
 }
 
 #[target_feature(enable = "avx2")]
-fn unpack(states: &[[u32; 5]; LANES]) -> [__m256i; 5] {
+pub(crate) fn unpack(states: &[[u32; 5]; LANES]) -> [__m256i; 5] {
     let mut sums = [_mm256_setzero_si256(); 5];
     for (word, sum) in sums.iter_mut().enumerate() {
         let column: [u32; LANES] = states.map(|state| state[word]);
@@ -105,7 +105,7 @@ fn unpack(states: &[[u32; 5]; LANES]) -> [__m256i; 5] {
 }
 
 #[target_feature(enable = "avx2")]
-fn pack(sums: [__m256i; 5], states: &mut [[u32; 5]; LANES]) {
+pub(crate) fn pack(sums: [__m256i; 5], states: &mut [[u32; 5]; LANES]) {
     for (word, sum) in sums.into_iter().enumerate() {
         let mut column = [0u32; LANES];
         // SAFETY: writes 32 bytes, and `column` has eight words of four; no alignment is asked.
@@ -118,19 +118,19 @@ fn pack(sums: [__m256i; 5], states: &mut [[u32; 5]; LANES]) {
 
 #[inline]
 #[target_feature(enable = "avx2")]
-fn splat(word: i32) -> __m256i {
+pub(crate) fn splat(word: i32) -> __m256i {
     _mm256_set1_epi32(word)
 }
 
 #[inline]
 #[target_feature(enable = "avx2")]
-fn add(a: __m256i, b: __m256i) -> __m256i {
+pub(crate) fn add(a: __m256i, b: __m256i) -> __m256i {
     _mm256_add_epi32(a, b)
 }
 
 #[inline]
 #[target_feature(enable = "avx2")]
-fn xor(a: __m256i, b: __m256i) -> __m256i {
+pub(crate) fn xor(a: __m256i, b: __m256i) -> __m256i {
     _mm256_xor_si256(a, b)
 }
 
