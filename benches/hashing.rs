@@ -47,18 +47,18 @@ fn main() {
             }
         }
         let lanes = Lanes::detect();
-        for count in [1, 2, 3, 4, 6, 8, 12, 16] {
+        for count in [1, 2, 3, 4, 6, 8, 10, 12, 16] {
             report(&format!("detected, {count} waiting"), best(|| together(lanes, &inputs, count)));
         }
     }
 }
 
-/// Vectors are worth what they hold: also look at half-full ones.
+/// Vectors are worth what they hold: also look at those that are not full.
 fn counts(full: usize) -> Vec<usize> {
-    if full >= 8 {
-        vec![4, 5, 6, 7, 8, 12, 16].into_iter().filter(|n| *n <= full).collect()
-    } else {
-        vec![full]
+    match full {
+        0..8 => vec![full],
+        8 => (3..=8).collect(),
+        _ => vec![12, 14, full],
     }
 }
 

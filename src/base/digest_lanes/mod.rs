@@ -11,6 +11,8 @@ pub(crate) mod vectors_avx512;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod vectors_avx512_half;
 
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64::__cpuid;
 use std::array;
 
 use sha1::block_api::compress;
@@ -20,8 +22,10 @@ use crate::base::digest::Sha1Stream;
 
 /// Inputs advanced together at most.
 pub(crate) const LANE_MAX: usize = 16;
-/// Inputs that SHA instructions take in turn: with four the registers are full.
+/// Inputs that SHA instructions take in turn: four of them fill the units of AMD's CPUs.
 const INTERLEAVED_MAX: usize = 4;
+/// The same on others: Intel's units are full with two to three.
+const INTERLEAVED_MAX_ELSEWHERE: usize = 3;
 
 /// One input: whole blocks to be added to a state.
 struct Lane<'a> {
@@ -32,7 +36,7 @@ struct Lane<'a> {
 /// What the CPU can do: asked for once, then handed to whoever hashes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Lanes {
-    /// Inputs that SHA instructions take in turn; above 1 only where the CPU has them.
+    /// Inputs that SHA instructions take in turn; above 0 only where the CPU has them.
     interleaved: usize,
     /// Only what the CPU has.
     wide: Wide,
@@ -51,7 +55,7 @@ enum Wide {
 
 impl Lanes {
     /// One input after the other, on any CPU.
-    pub(crate) const PORTABLE: Lanes = Lanes { interleaved: 1, wide: Wide::None };
+    pub(crate) const PORTABLE: Lanes = Lanes { interleaved: 0, wide: Wide::None };
 
     /// The best that the CPU has, tried on known inputs first: what gets one wrong is left out.
     /// Takes some microseconds.
@@ -62,10 +66,11 @@ impl Lanes {
             if lanes.wide == Wide::None {
                 // Up to the first that is wrong: fewer inputs than `interleaved` are taken too.
                 best.interleaved += usize::from(count == best.interleaved + 1);
-            } else if lanes.wide == Wide::Avx512 || best.interleaved == 1 {
+            } else if lanes.wide != Wide::Avx2 || best.interleaved == 0 {
                 best.wide = lanes.wide;
             }
         }
+        best.interleaved = best.interleaved.min(interleaved_max());
         best
     }
 
@@ -76,11 +81,12 @@ impl Lanes {
         #[cfg(target_arch = "x86_64")]
         {
             if has_sha() {
-                let names = [(2, "SHA-NI x2"), (3, "SHA-NI x3"), (INTERLEAVED_MAX, "SHA-NI x4")];
+                let names = ["SHA-NI x1", "SHA-NI x2", "SHA-NI x3", "SHA-NI x4"];
                 let lanes = |interleaved| Lanes { interleaved, wide: Wide::None };
-                each.extend(names.map(|(count, name)| (name, lanes(count), count)));
+                let ways = (1..=INTERLEAVED_MAX).zip(names);
+                each.extend(ways.map(|(count, name)| (name, lanes(count), count)));
             }
-            let lanes = |wide| Lanes { interleaved: 1, wide };
+            let lanes = |wide| Lanes { interleaved: 0, wide };
             if is_x86_feature_detected!("avx2") {
                 each.push(("AVX2 x8", lanes(Wide::Avx2), vectors_avx2::LANES));
             }
@@ -94,28 +100,35 @@ impl Lanes {
 
     /// How many of `waiting` inputs are best advanced together; 0 only for 0.
     pub(crate) fn take(self, waiting: usize) -> usize {
-        // Vectors take as long for one input as for all: below these numbers the other way does
-        // more per second (`cargo bench --bench hashing`).
-        let (wide_min, wide_max) = match self.wide {
-            Wide::None => return waiting.min(self.interleaved),
-            Wide::Avx2 | Wide::Avx512Half => (4, 8),
-            Wide::Avx512 if self.interleaved == 1 => (4, LANE_MAX),
-            Wide::Avx512 => (6, LANE_MAX),
+        // Vectors take as long for one input as for all: these are the numbers from which on eight
+        // or sixteen elements do more per second than what comes before (`cargo bench --bench
+        // hashing`).
+        let never = usize::MAX;
+        let (eight, sixteen) = match (self.wide, self.interleaved) {
+            (Wide::None, _) => (never, never),
+            (Wide::Avx2 | Wide::Avx512Half, 0) => (3, never),
+            (Wide::Avx2 | Wide::Avx512Half, _) => (4, never),
+            (Wide::Avx512, 0) => (3, 12),
+            (Wide::Avx512, INTERLEAVED_MAX) => (never, 9),
+            (Wide::Avx512, _) => (4, 12),
         };
-        if waiting < wide_min { waiting.min(self.interleaved) } else { waiting.min(wide_max) }
+        match waiting {
+            _ if waiting >= sixteen => waiting.min(LANE_MAX),
+            _ if waiting >= eight => waiting.min(8),
+            _ => waiting.min(self.interleaved.max(1)),
+        }
     }
 
-    /// How much more `count` inputs together get done than one after the other, in percent;
-    /// measured as above and rounded down.
+    /// How much more `count` inputs together, as `take` said, get done than one by itself, in
+    /// percent; the lowest that was measured, because what is promised too high makes turns long.
     pub(crate) fn gain(self, count: usize) -> usize {
         match (count, self.wide) {
             (0 | 1, _) => 100,
-            (2, _) if self.interleaved >= 2 => 150,
-            (3, _) if self.interleaved >= 3 => 160,
-            (4, _) if self.interleaved >= 4 => 160,
+            (2 | 3, _) if count <= self.interleaved => 110,
+            (4, _) if count <= self.interleaved => 200,
             (_, Wide::None) => 100,
-            (_, Wide::Avx2 | Wide::Avx512Half) => 35 * count,
-            (_, Wide::Avx512) => 30 * count,
+            (2..=8, _) => 32 * count,
+            _ => 19 * count,
         }
     }
 
@@ -154,11 +167,15 @@ impl Lanes {
     /// Adds the blocks that all of a group have; returns how many of each, 0 where there is no way.
     #[cfg(target_arch = "x86_64")]
     fn compress_together(self, group: &mut [Lane<'_>]) -> usize {
-        // SAFETY (all of these calls): a value with `interleaved` above 1, or with vectors, is made
+        // SAFETY (all of these calls): a value with `interleaved` above 0, or with vectors, is made
         // by `each` alone, or by `detect` out of those, and `each` makes it only on a CPU that has
         // every feature that the function called enables.
         let count = group.len();
         match (&mut *group, self.wide) {
+            ([a], _) if self.interleaved >= 1 => {
+                // SAFETY: see above.
+                unsafe { sha_ni::compress([&mut *a.state], [a.blocks]) }
+            }
             ([a, b], _) if self.interleaved >= 2 => {
                 let inputs = [a.blocks, b.blocks];
                 // SAFETY: see above.
@@ -181,7 +198,7 @@ impl Lanes {
                 unsafe { vectors_avx2::compress(&mut states, &inputs) }
                 gather(states, group);
             }
-            (_, Wide::Avx512Half) if (2..=vectors_avx2::LANES).contains(&count) => {
+            (_, Wide::Avx512Half | Wide::Avx512) if (2..=vectors_avx2::LANES).contains(&count) => {
                 let (mut states, inputs) = spread(group);
                 // SAFETY: see above.
                 unsafe { vectors_avx512_half::compress(&mut states, &inputs) }
@@ -221,6 +238,22 @@ impl Lanes {
             alone == *state
         })
     }
+}
+
+/// AMD's SHA units do more at once than others'.
+#[cfg(target_arch = "x86_64")]
+#[allow(unused_unsafe, reason = "newer compilers take the question for safe")]
+fn interleaved_max() -> usize {
+    // SAFETY: every CPU of this architecture has the instruction and its leaf 0.
+    let vendor = unsafe { __cpuid(0) };
+    let name = [vendor.ebx, vendor.edx, vendor.ecx].map(u32::to_le_bytes);
+    let is_amd = name.as_flattened() == b"AuthenticAMD";
+    if is_amd { INTERLEAVED_MAX } else { INTERLEAVED_MAX_ELSEWHERE }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn interleaved_max() -> usize {
+    INTERLEAVED_MAX_ELSEWHERE
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -273,18 +306,21 @@ mod tests {
         assert!(each.iter().all(|(_, lanes, count)| lanes.is_right(*count)));
         let best = Lanes::detect();
         let has = |name: &str| each.iter().any(|(other, ..)| other.starts_with(name));
-        assert_eq!(best.interleaved == INTERLEAVED_MAX, has("SHA-NI"));
+        assert_eq!(best.interleaved >= INTERLEAVED_MAX_ELSEWHERE, has("SHA-NI"));
         assert_eq!(best.wide == Wide::Avx512, has("AVX-512"));
     }
 
     #[test]
     fn few_inputs_interleave_many_fill_vectors_and_none_is_left_out() {
-        let full = Lanes { interleaved: 4, wide: Wide::Avx512 };
-        let taken: Vec<usize> = (0..=20).map(|waiting| full.take(waiting)).collect();
-        let wide = [6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 16, 16, 16, 16];
-        assert_eq!(taken[..6], [0, 1, 2, 3, 4, 4]);
-        assert_eq!(taken[6..], wide);
-        assert!((1..50).all(|waiting| Lanes::PORTABLE.take(waiting) == 1));
+        let take = |interleaved, wide| {
+            let lanes = Lanes { interleaved, wide };
+            [0, 1, 2, 3, 4, 5, 8, 9, 12, 16, 40].map(|waiting| lanes.take(waiting))
+        };
+        assert_eq!(take(3, Wide::Avx512), [0, 1, 2, 3, 4, 5, 8, 8, 12, 16, 16]);
+        assert_eq!(take(4, Wide::Avx512), [0, 1, 2, 3, 4, 4, 4, 9, 12, 16, 16]);
+        assert_eq!(take(3, Wide::None), [0, 1, 2, 3, 3, 3, 3, 3, 3, 3, 3]);
+        assert_eq!(take(0, Wide::Avx2), [0, 1, 1, 3, 4, 5, 8, 8, 8, 8, 8]);
+        assert_eq!(take(0, Wide::None), [0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]);
     }
 
     /// Cuts every input at the same kind of places and compares with one go.

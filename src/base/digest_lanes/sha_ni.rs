@@ -2,9 +2,11 @@
 //! the one before it, so those of other inputs fill the gaps almost for free.
 
 use std::arch::x86_64::__m128i;
+use std::arch::x86_64::_MM_HINT_T0;
 use std::arch::x86_64::_mm_add_epi32;
 use std::arch::x86_64::_mm_extract_epi32;
 use std::arch::x86_64::_mm_loadu_si128;
+use std::arch::x86_64::_mm_prefetch;
 use std::arch::x86_64::_mm_set_epi32;
 use std::arch::x86_64::_mm_set_epi64x;
 use std::arch::x86_64::_mm_setzero_si128;
@@ -14,6 +16,10 @@ use std::arch::x86_64::_mm_sha1nexte_epu32;
 use std::arch::x86_64::_mm_sha1rnds4_epu32;
 use std::arch::x86_64::_mm_shuffle_epi8;
 use std::arch::x86_64::_mm_xor_si128;
+
+/// Blocks that are asked for before they are needed, 1 KiB: a lone input from memory that is in no
+/// cache takes half as long again without.
+const AHEAD: usize = 16;
 
 /// What one input is at.
 #[derive(Clone, Copy)]
@@ -71,6 +77,7 @@ pub(crate) fn compress<const N: usize>(states: [&mut [u32; 5]; N], inputs: [&[[u
         let mut lanes = [Lane { abcd: zero, before: zero, schedule: [zero; 4] }; N];
         for ((lane, sum), input) in lanes.iter_mut().zip(&sums).zip(&inputs) {
             *lane = Lane { abcd: sum.0, before: sum.1, schedule: load(&input[at]) };
+            ask_for(input.as_ptr().wrapping_add(at + AHEAD));
         }
         four_rounds!(lanes; 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19);
         for (lane, sum) in lanes.iter().zip(&mut sums) {
@@ -81,6 +88,15 @@ pub(crate) fn compress<const N: usize>(states: [&mut [u32; 5]; N], inputs: [&[[u
     for (sum, state) in sums.iter().zip(states) {
         *state = pack(*sum);
     }
+}
+
+/// Has memory brought into the cache.
+#[inline]
+#[allow(unused_unsafe, reason = "newer compilers take the prefetch for safe")]
+fn ask_for(block: *const [u8; 64]) {
+    // SAFETY: a prefetch changes nothing that the program sees and never faults, whatever the
+    // address; `block` may lie behind the end of the input.
+    unsafe { _mm_prefetch::<_MM_HINT_T0>(block.cast()) }
 }
 
 /// The sixteen words of a block, each four with the first one highest.
