@@ -63,11 +63,14 @@ impl Lanes {
         let mut best = Lanes::PORTABLE;
         let each = Lanes::each().into_iter().filter(|(_, lanes, count)| lanes.is_right(*count));
         for (_, lanes, count) in each {
-            if lanes.wide == Wide::None {
-                // Up to the first that is wrong: fewer inputs than `interleaved` are taken too.
-                best.interleaved += usize::from(count == best.interleaved + 1);
-            } else if lanes.wide != Wide::Avx2 || best.interleaved == 0 {
-                best.wide = lanes.wide;
+            // A way is also taken for fewer inputs, and then is the one before it: that must be
+            // right too.
+            match lanes.wide {
+                Wide::None if count == best.interleaved + 1 => best.interleaved = count,
+                Wide::Avx2 if best.interleaved == 0 => best.wide = Wide::Avx2,
+                Wide::Avx512Half => best.wide = Wide::Avx512Half,
+                Wide::Avx512 if best.wide == Wide::Avx512Half => best.wide = Wide::Avx512,
+                _ => {}
             }
         }
         best.interleaved = best.interleaved.min(interleaved_max());
