@@ -1,5 +1,5 @@
-//! The hasher: pieces wait here for the shard's core and are hashed in slices, so that no turn is
-//! long.
+//! The hasher: pieces that were read from the disk wait here for the shard's core and are hashed in
+//! slices, so that no turn is long.
 
 use std::collections::VecDeque;
 
@@ -15,19 +15,9 @@ pub(crate) struct HashJob {
     /// The swarm that asked.
     pub(crate) swarm: SlotId,
     pub(crate) piece: PieceIndex,
-    pub(crate) purpose: HashPurpose,
     /// What was hashed of this piece before.
     pub(crate) stream: Sha1Stream,
     pub(crate) data: SharedBuf,
-}
-
-/// Why a piece is hashed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum HashPurpose {
-    /// It was received into memory.
-    Received,
-    /// It is on disk: a check, or a piece too large for memory.
-    OnDisk,
 }
 
 /// A job and how many of its bytes are hashed already.
@@ -55,6 +45,11 @@ pub(crate) struct Hasher {
 impl Hasher {
     pub(crate) fn new(lanes: Lanes) -> Hasher {
         Hasher { lanes, queue: VecDeque::new(), done: VecDeque::new() }
+    }
+
+    /// What the CPU can do, for others that hash.
+    pub(crate) fn lanes(&self) -> Lanes {
+        self.lanes
     }
 
     pub(crate) fn push(&mut self, job: HashJob) {
@@ -127,7 +122,6 @@ mod tests {
         HashJob {
             swarm: SlotId { slot: swarm, generation: 0 },
             piece: Layout::new(1 << 20, 1 << 18).unwrap().piece(0).unwrap(),
-            purpose: HashPurpose::Received,
             stream: Sha1Stream::default(),
             data: data.freeze(),
         }

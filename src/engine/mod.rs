@@ -368,9 +368,12 @@ impl Engine {
         self.now = now;
         self.turn.hasher.work(HASH_SLICE);
         while let Some(job) = self.turn.hasher.poll_done() {
-            self.contain(job.swarm, |swarm, turn| swarm.handle_hashed(now, turn, job));
+            self.contain(job.swarm, |swarm, turn| swarm.handle_disk_hashed(now, turn, job));
         }
-        !self.turn.hasher.is_idle()
+        if let Some(slot) = self.turn.hashing.pop_front() {
+            self.contain(slot, |swarm, turn| swarm.hash_received(now, turn, HASH_SLICE));
+        }
+        !self.turn.hasher.is_idle() || !self.turn.hashing.is_empty()
     }
 
     /// The next thing to do; drained until `None` after every `handle_*`.

@@ -53,6 +53,8 @@ pub(crate) struct Turn {
     pub(crate) checks: Budget,
     pub(crate) gate: Gate,
     pub(crate) hasher: Hasher,
+    /// Swarms that received what may be hashed.
+    pub(crate) hashing: VecDeque<SlotId>,
     pub(crate) conns: Slots<Conn>,
     pub(crate) deadlines: BTreeSet<(Instant, ConnId)>,
     pub(crate) outputs: VecDeque<Output>,
@@ -127,6 +129,7 @@ impl Turn {
             gate: Gate::new(settings.connections_max, settings.half_open_max),
             settings,
             hasher: Hasher::new(lanes),
+            hashing: VecDeque::new(),
             conns: Slots::default(),
             deadlines: BTreeSet::new(),
             outputs: VecDeque::new(),

@@ -1,7 +1,10 @@
 //! Pieces being received: the memory they gather in, and who sent which block.
 //!
-//! A piece that is a fair share of the budget gathers whole in one buffer. A larger one is written
-//! through block by block and hashed from the disk afterwards; of its blocks only the digests stay.
+//! A piece that is a fair share of the budget gathers whole in one buffer, and is hashed while it
+//! does: what has arrived without a gap waits for company, because several pieces together are
+//! hashed much faster than one after the other, and is still in the cache. A larger piece is
+//! written through block by block and hashed from the disk afterwards; of its blocks only the
+//! digests stay.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -12,6 +15,8 @@ use crate::base::buffer::PageBuf;
 use crate::base::buffer::Pool;
 use crate::base::buffer::SharedBuf;
 use crate::base::digest::Sha1;
+use crate::base::digest::Sha1Stream;
+use crate::base::digest_lanes::Lanes;
 use crate::base::ids::BlockIndex;
 use crate::base::ids::PieceIndex;
 use crate::base::limits::BLOCK_LEN;
@@ -30,6 +35,11 @@ pub(crate) struct Assembly {
     addresses: SmallVec<[SocketAddr; 2]>,
     /// Per block: position in `addresses` of who sent it; blocks that have not come say `NOBODY`.
     senders: Vec<u16>,
+    /// Digest of the bytes before `hashed`.
+    stream: Sha1Stream,
+    hashed: usize,
+    /// Bytes before the first gap.
+    arrived: usize,
 }
 
 #[derive(Debug)]
@@ -43,6 +53,21 @@ enum Data {
 }
 
 const NOBODY: u16 = u16::MAX;
+/// Bytes that a piece still being filled brings to be hashed with others: two blocks, so that its
+/// share of the work is worth picking it up.
+const COMPANY_LEN: usize = 2 * BLOCK_LEN as usize;
+/// Pieces from which on hashing ahead of completion pays: with fewer, more may come until one is
+/// full.
+const COMPANY_MIN: usize = 6;
+
+/// What a call of [`Assemblies::hash`] did.
+#[derive(Debug, Default)]
+pub(crate) struct HashReport {
+    /// Bytes of a lone piece that would have taken as long; 0 when nothing is worth hashing now.
+    pub(crate) spent: usize,
+    /// Full pieces that are hashed to their end.
+    pub(crate) done: Vec<PieceIndex>,
+}
 
 impl Assemblies {
     /// Opens a piece that gathers in memory.
@@ -59,7 +84,35 @@ impl Assemblies {
 
     fn open(&mut self, layout: Layout, piece: PieceIndex, data: Data) {
         let senders = vec![NOBODY; layout.block_count(piece) as usize];
-        self.open.insert(piece, Assembly { data, addresses: SmallVec::new(), senders });
+        let (addresses, stream) = (SmallVec::new(), Sha1Stream::default());
+        self.open
+            .insert(piece, Assembly { data, addresses, senders, stream, hashed: 0, arrived: 0 });
+    }
+
+    /// Hashes what has arrived, for as long as `budget` bytes of a lone piece take at most: full
+    /// pieces first, and pieces being filled where they make company.
+    pub(crate) fn hash(&mut self, lanes: Lanes, budget: usize) -> HashReport {
+        let mut inputs: Vec<(PieceIndex, &mut Assembly)> =
+            self.open.iter_mut().filter(|(_, a)| a.wants_hash()).map(|(p, a)| (*p, a)).collect();
+        let full_count = inputs.iter().filter(|(_, assembly)| assembly.is_full()).count();
+        if full_count == 0 && inputs.len() < COMPANY_MIN {
+            return HashReport::default();
+        }
+        inputs.sort_by_key(|(_, assembly)| !assembly.is_full());
+        let count = lanes.take(inputs.len()).max(1);
+        inputs.truncate(count);
+        let gain = lanes.gain(count).max(1);
+        let affordable = (budget * gain / (100 * count)).max(BLOCK_LEN as usize);
+        let shortest = inputs.iter().map(|(_, assembly)| assembly.unhashed()).min().unwrap_or(0);
+        let step = shortest.min(affordable);
+        // Whole blocks of the digest, so that no stream has to hold back part of one; the odd end
+        // of a piece is left for itself.
+        let step = if step < 64 { step } else { step & !63 };
+        let inputs_of_step = inputs.iter_mut().map(|(_, assembly)| assembly.next_input(step));
+        lanes.update_many(inputs_of_step);
+        let is_done = |assembly: &Assembly| assembly.is_full() && assembly.unhashed() == 0;
+        let done = inputs.iter().filter(|(_, a)| is_done(a)).map(|(piece, _)| *piece).collect();
+        HashReport { spent: (step * count * 100 / gain).max(64), done }
     }
 
     pub(crate) fn get_mut(&mut self, piece: PieceIndex) -> Option<&mut Assembly> {
@@ -76,6 +129,53 @@ impl Assemblies {
 }
 
 impl Assembly {
+    fn is_full(&self) -> bool {
+        matches!(self.data, Data::Full(_))
+    }
+
+    /// Bytes that have arrived without a gap and are not hashed.
+    fn unhashed(&self) -> usize {
+        self.arrived - self.hashed
+    }
+
+    fn wants_hash(&self) -> bool {
+        match self.data {
+            Data::Full(_) => self.unhashed() > 0,
+            Data::Filling(_) => self.unhashed() >= COMPANY_LEN,
+            Data::Through { .. } => false,
+        }
+    }
+
+    /// The digest so far and the next `step` bytes for it.
+    fn next_input(&mut self, step: usize) -> (&mut Sha1Stream, &[u8]) {
+        let start = self.hashed;
+        self.hashed += step;
+        let bytes = match &self.data {
+            Data::Filling(buf) => buf.bytes(),
+            Data::Full(full) => full.bytes(),
+            Data::Through { .. } => &[],
+        };
+        (&mut self.stream, bytes.get(start..start + step).unwrap_or_default())
+    }
+
+    /// Moves `arrived` to the next gap.
+    fn close_gaps(&mut self, len: usize) {
+        let is_here = |at: usize| self.senders.get(at / BLOCK_LEN as usize) != Some(&NOBODY);
+        while self.arrived < len && is_here(self.arrived) {
+            self.arrived = len.min(self.arrived + BLOCK_LEN as usize);
+        }
+    }
+
+    /// The digest of a full piece that is hashed to its end, and the piece.
+    pub(crate) fn take_digest(&mut self) -> Option<(Sha1, SharedBuf)> {
+        match &self.data {
+            Data::Full(full) if self.hashed == full.len() => {
+                Some((std::mem::take(&mut self.stream).finish(), full.clone()))
+            }
+            _ => None,
+        }
+    }
+
     /// Copies bytes of a block to their place. Bytes outside are dropped: the decoder has bounded
     /// the block, so there are none.
     pub(crate) fn fill(&mut self, block: BlockIndex, position: u32, bytes: &[u8]) {
@@ -125,7 +225,11 @@ impl Assembly {
             self.addresses.len() - 1
         });
         if let Some(entry) = self.senders.get_mut(block.as_usize()) {
-            *entry = u16::try_from(at).unwrap_or(NOBODY);
+            *entry = u16::try_from(at).unwrap_or(NOBODY - 1);
+        }
+        if let Data::Filling(buf) = &self.data {
+            let len = buf.len();
+            self.close_gaps(len);
         }
         let Data::Through { arriving, digests, writes } = &mut self.data else { return None };
         let data = arriving.remove(&block)?.freeze();
@@ -143,19 +247,13 @@ impl Assembly {
         *writes == 0
     }
 
-    /// Ends filling: the whole piece, to be hashed and written.
-    pub(crate) fn freeze(&mut self) -> Option<SharedBuf> {
-        match std::mem::replace(&mut self.data, Data::Full(PageBuf::zeroed(0).freeze())) {
-            Data::Filling(buf) => {
-                let full = buf.freeze();
-                self.data = Data::Full(full.clone());
-                Some(full)
-            }
-            other => {
-                self.data = other;
-                None
-            }
-        }
+    /// Ends filling: every block is here.
+    pub(crate) fn freeze(&mut self) {
+        self.data = match std::mem::replace(&mut self.data, Data::Full(PageBuf::zeroed(0).freeze()))
+        {
+            Data::Filling(buf) => Data::Full(buf.freeze()),
+            other => other,
+        };
     }
 
     /// The digest of a block that is here or was.
@@ -213,12 +311,50 @@ mod tests {
             assembly.fill(BlockIndex(block), 1000, &bytes[1000..]);
             assert!(assembly.block_done(BlockIndex(block), sender(block as u8 % 2)).is_none());
         }
-        let whole = assembly.freeze().unwrap();
+        assembly.freeze();
+        let report = all.hash(Lanes::PORTABLE, 1 << 20);
+        let rest = all.hash(Lanes::PORTABLE, 1 << 20);
+        assert_eq!((report.done, rest.done), (vec![], vec![piece]), "the odd end goes by itself");
+        let assembly = all.get_mut(piece).unwrap();
+        let (digest, whole) = assembly.take_digest().unwrap();
+        assert_eq!(digest, Sha1::of(whole.bytes()));
         assert_eq!(whole.len(), 34_464);
         assert_eq!((whole.bytes()[0], whole.bytes()[16_384], whole.bytes()[34_463]), (1, 2, 3));
         let senders: Vec<SocketAddr> = assembly.evidence().iter().map(|e| e.sender).collect();
         assert_eq!(senders, [sender(0), sender(1), sender(0)]);
         assert_eq!(assembly.evidence()[2].digest, Sha1::of(&[3; 34_464 - 32_768]));
+    }
+
+    #[test]
+    fn pieces_being_filled_are_hashed_ahead_when_there_are_enough_of_them() {
+        let layout = Layout::new(20 * 65_536, 65_536).unwrap();
+        let pool = Pool::new(0);
+        for (piece_count, blocks, is_worth_it) in [(5, 4, false), (6, 2, true), (16, 1, false)] {
+            let mut all = Assemblies::default();
+            for piece in layout.pieces().take(piece_count) {
+                all.open_whole(layout, piece, &pool);
+                let assembly = all.get_mut(piece).unwrap();
+                for block in (0..blocks).rev() {
+                    assembly.fill(BlockIndex(block), 0, &[piece.as_u32() as u8; 16_384]);
+                    assembly.block_done(BlockIndex(block), sender(1));
+                }
+            }
+            let spent = all.hash(Lanes::detect(), 1 << 20).spent;
+            assert_eq!(spent > 0, is_worth_it, "{piece_count} pieces of {blocks} blocks");
+            for piece in layout.pieces().take(piece_count) {
+                let assembly = all.get_mut(piece).unwrap();
+                for block in 0..4 {
+                    assembly.fill(BlockIndex(block), 0, &[piece.as_u32() as u8; 16_384]);
+                    assembly.block_done(BlockIndex(block), sender(1));
+                }
+                assembly.freeze();
+            }
+            while all.hash(Lanes::detect(), 1 << 20).spent > 0 {}
+            for piece in layout.pieces().take(piece_count) {
+                let (digest, whole) = all.get_mut(piece).unwrap().take_digest().unwrap();
+                assert_eq!(digest, Sha1::of(whole.bytes()));
+            }
+        }
     }
 
     #[test]

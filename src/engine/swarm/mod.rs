@@ -19,8 +19,6 @@ use crate::base::instant::Instant;
 use crate::base::slots::SlotId;
 use crate::engine::disk::DiskReply;
 use crate::engine::disk::JobId;
-use crate::engine::hasher::HashJob;
-use crate::engine::hasher::HashPurpose;
 use crate::engine::peer::fault::PeerFault;
 use crate::engine::peer::words::PeerEvent;
 use crate::engine::pick::ask::Release;
@@ -164,14 +162,6 @@ impl Swarm {
     fn settle_budget(turn: &mut Turn, purpose: Purpose) {
         if let Purpose::Block { length, .. } = purpose {
             turn.free_assembly(u64::from(length));
-        }
-    }
-
-    /// A hash job ended.
-    pub(crate) fn handle_hashed(&mut self, now: Instant, turn: &mut Turn, job: HashJob) {
-        match job.purpose {
-            HashPurpose::Received => self.handle_received_hashed(now, turn, job),
-            HashPurpose::OnDisk => self.handle_disk_hashed(now, turn, job.piece, job.stream),
         }
     }
 

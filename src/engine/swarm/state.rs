@@ -114,6 +114,8 @@ pub(crate) struct Swarm {
     pub(crate) publish_at: Option<Instant>,
     pub(crate) published_at: Instant,
     pub(crate) stats: Arc<Published<TorrentStats>>,
+    /// In the shard's queue of swarms that received what may be hashed.
+    pub(crate) is_hashing: bool,
     /// On the engine's list of swarms with something due this turn.
     pub(crate) is_due: bool,
     /// The engine's timer for this swarm.
@@ -168,6 +170,7 @@ impl Swarm {
             publish_at: Some(now),
             published_at: now,
             stats: addition.stats,
+            is_hashing: false,
             is_due: false,
             timer: None,
             torrent: addition.torrent,

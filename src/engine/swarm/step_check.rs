@@ -2,14 +2,12 @@
 
 use crate::base::buffer::SharedBuf;
 use crate::base::digest::Sha1;
-use crate::base::digest::Sha1Stream;
 use crate::base::ids::PieceIndex;
 use crate::base::instant::Instant;
 use crate::engine::alert::AlertKind;
 use crate::engine::disk::DiskOp;
 use crate::engine::disk::FileSeen;
 use crate::engine::hasher::HashJob;
-use crate::engine::hasher::HashPurpose;
 use crate::engine::swarm::file_progress::FileProgress;
 use crate::engine::swarm::readings::Check;
 use crate::engine::swarm::readings::READING_MAX;
@@ -64,8 +62,7 @@ impl Swarm {
     ) {
         let length = data.len() as u32;
         if let Some(stream) = self.readings.take_stream(piece, length) {
-            let (swarm, purpose) = (self.slot, HashPurpose::OnDisk);
-            turn.hasher.push(HashJob { swarm, piece, purpose, stream, data });
+            turn.hasher.push(HashJob { swarm: self.slot, piece, stream, data });
         }
     }
 
@@ -74,8 +71,7 @@ impl Swarm {
         &mut self,
         now: Instant,
         turn: &mut Turn,
-        piece: PieceIndex,
-        stream: Sha1Stream,
+        HashJob { piece, stream, .. }: HashJob,
     ) {
         if self.readings.next_read(self.layout, piece).is_some() {
             self.readings.put_stream(piece, stream);

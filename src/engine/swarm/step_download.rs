@@ -2,7 +2,6 @@
 
 use crate::base::budget::Budget;
 use crate::base::buffer::SharedBuf;
-use crate::base::digest::Sha1Stream;
 use crate::base::ids::BlockIndex;
 use crate::base::ids::FileIndex;
 use crate::base::ids::PieceIndex;
@@ -11,8 +10,6 @@ use crate::base::limits::BLOCK_LEN;
 use crate::base::slots::SlotId;
 use crate::engine::alert::AlertKind;
 use crate::engine::disk::DiskOp;
-use crate::engine::hasher::HashJob;
-use crate::engine::hasher::HashPurpose;
 use crate::engine::peer::words::Receiving;
 use crate::engine::pick::ask::Accept;
 use crate::engine::pick::ask::Ask;
@@ -152,8 +149,15 @@ impl Swarm {
         }
         match through {
             Some(data) => self.write_block(turn, piece, block, data),
-            None if received.piece_is_complete => self.hash_received(turn, piece),
+            None if received.piece_is_complete => {
+                if let Some(assembly) = self.assemblies.get_mut(piece) {
+                    assembly.freeze();
+                }
+            }
             None => {}
+        }
+        if !std::mem::replace(&mut self.is_hashing, true) {
+            turn.hashing.push_back(self.slot);
         }
     }
 
@@ -192,19 +196,29 @@ impl Swarm {
         }
     }
 
-    fn hash_received(&mut self, turn: &mut Turn, piece: PieceIndex) {
-        let assembly = self.assemblies.get_mut(piece);
-        if let Some(data) = assembly.and_then(|assembly| assembly.freeze()) {
-            let stream = Sha1Stream::default();
-            let (swarm, purpose) = (self.slot, HashPurpose::Received);
-            turn.hasher.push(HashJob { swarm, piece, purpose, stream, data });
+    /// Hashes pieces that are being received, within a slice; while more is worth it, the swarm
+    /// stays in the shard's queue.
+    pub(crate) fn hash_received(&mut self, now: Instant, turn: &mut Turn, slice: usize) {
+        let mut left = slice;
+        while left > 0 {
+            let report = self.assemblies.hash(turn.hasher.lanes(), left);
+            for piece in report.done {
+                self.piece_hashed(now, turn, piece);
+            }
+            if report.spent == 0 {
+                self.is_hashing = false;
+                return;
+            }
+            left = left.saturating_sub(report.spent);
         }
+        turn.hashing.push_back(self.slot);
     }
 
     /// A received piece is hashed: write it, or find out who spoilt it.
-    pub(crate) fn handle_received_hashed(&mut self, now: Instant, turn: &mut Turn, job: HashJob) {
-        let HashJob { piece, stream, data, .. } = job;
-        if stream.finish() != self.torrent.piece_hash(piece) {
+    fn piece_hashed(&mut self, now: Instant, turn: &mut Turn, piece: PieceIndex) {
+        let Some(assembly) = self.assemblies.get_mut(piece) else { return };
+        let Some((digest, data)) = assembly.take_digest() else { return };
+        if digest != self.torrent.piece_hash(piece) {
             return self.piece_failed(now, turn, piece);
         }
         self.acquit(now, turn, piece);

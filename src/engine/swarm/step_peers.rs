@@ -120,6 +120,10 @@ impl Swarm {
         let is_pair_of_seeds = peer.pieces.is_all() && self.is_complete();
         let pause = if is_pair_of_seeds { REDIAL_SEED } else { REDIAL };
         self.candidates.left(now, peer.address, pause);
+        if self.is_active() && !self.is_complete() && self.peers.len() == 0 {
+            // Without peers there is no tick that would ask.
+            self.announcer.want_more_peers(now);
+        }
         let reason = reason.to_owned();
         self.alert(turn, AlertKind::PeerDisconnected { address: peer.address, reason });
         self.changed();
