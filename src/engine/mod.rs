@@ -122,9 +122,8 @@ impl Engine {
         if self.shutdown.is_some() {
             return Reply::NoSuchTorrent;
         }
-        let is_paused = addition.is_paused;
         let slot = self.swarms.insert(now, &mut self.turn, addition);
-        self.contain(slot, |swarm, turn| swarm.begin(turn, is_paused));
+        self.contain(slot, |swarm, turn| swarm.begin(turn));
         Reply::Done
     }
 
@@ -133,10 +132,7 @@ impl Engine {
         for slot in self.swarms.slots() {
             self.contain(slot, |swarm, turn| swarm.leave(now, turn, Leave::Shutdown));
         }
-        let conns: Vec<SlotId> = self.turn.conns.iter().map(|(id, _)| id).collect();
-        conns.into_iter().for_each(|id| {
-            self.turn.close_conn(ConnId(id));
-        });
+        self.turn.close_conns(|_| true);
         self.end_if_drained();
     }
 
@@ -453,7 +449,7 @@ impl Engine {
         }
         if let Some(left) = self.swarms.settle(slot) {
             if let Some(Leave::Removed(ticket)) = left.leave {
-                self.turn.outputs.push_back(Output::Reply { ticket, reply: Reply::Done });
+                self.reply_done(ticket);
             }
             self.end_if_drained();
         }
@@ -461,11 +457,13 @@ impl Engine {
     }
 
     fn end_if_drained(&mut self) {
-        if self.is_drained()
-            && let Some(ticket) = self.shutdown
-        {
-            self.turn.outputs.push_back(Output::Reply { ticket, reply: Reply::Done });
+        if let Some(ticket) = self.shutdown.filter(|_| self.swarms.len() == 0) {
+            self.reply_done(ticket);
         }
+    }
+
+    fn reply_done(&mut self, ticket: Ticket) {
+        self.turn.outputs.push_back(Output::Reply { ticket, reply: Reply::Done });
     }
 
     fn drain_udp(&mut self, now: Instant) {

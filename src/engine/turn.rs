@@ -247,6 +247,14 @@ impl Turn {
         Some(conn)
     }
 
+    /// Closes all connections that `is_meant` names.
+    pub(crate) fn close_conns(&mut self, is_meant: impl Fn(&Conn) -> bool) {
+        let meant = self.conns.iter().filter(|(_, conn)| is_meant(conn));
+        for id in meant.map(|(id, _)| id).collect::<Vec<SlotId>>() {
+            self.close_conn(ConnId(id));
+        }
+    }
+
     /// Bytes of pieces went out of memory.
     pub(crate) fn free_assembly(&mut self, bytes: u64) {
         self.assembly.give_back(bytes);

@@ -191,9 +191,9 @@ impl Swarm {
     }
 
     /// Its first deed.
-    pub(crate) fn begin(&mut self, turn: &mut Turn, is_paused: bool) {
+    pub(crate) fn begin(&mut self, turn: &mut Turn) {
         self.alert(turn, AlertKind::Added);
-        if !is_paused {
+        if self.phase == Phase::Opening {
             self.open(turn);
         }
     }

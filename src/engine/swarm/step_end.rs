@@ -4,12 +4,10 @@ use crate::base::instant::Instant;
 use crate::base::slots::SlotId;
 use crate::base::storage_error::StorageError;
 use crate::engine::alert::AlertKind;
-use crate::engine::conn::Conn;
 use crate::engine::disk::DiskOp;
 use crate::engine::swarm::state::Leave;
 use crate::engine::swarm::state::Phase;
 use crate::engine::swarm::state::Swarm;
-use crate::engine::to_ring::ConnId;
 use crate::engine::turn::Purpose;
 use crate::engine::turn::Turn;
 
@@ -87,11 +85,8 @@ impl Swarm {
     fn halt(&mut self, now: Instant, turn: &mut Turn, reason: &str) {
         let ids: Vec<SlotId> = self.peers.iter().map(|(id, _)| id).collect();
         ids.into_iter().for_each(|id| self.drop_peer(now, turn, id, reason));
-        let own = |(id, conn): (SlotId, &Conn)| (conn.swarm() == Some(self.slot)).then_some(id);
-        let conns: Vec<SlotId> = turn.conns.iter().filter_map(own).collect();
-        conns.into_iter().for_each(|id| {
-            turn.close_conn(ConnId(id));
-        });
+        let own = self.slot;
+        turn.close_conns(|conn| conn.swarm() == Some(own));
         self.dialling = 0;
         turn.hasher.forget(self.slot);
         for (piece, assembly) in self.assemblies.close_all() {

@@ -16,7 +16,6 @@ use crate::base::slots::Slots;
 use crate::engine::add::Addition;
 use crate::engine::swarm::state::Phase;
 use crate::engine::swarm::state::Swarm;
-use crate::engine::to_ring::ConnId;
 use crate::engine::turn::Turn;
 
 /// What a torrent's owner is told after a contained panic.
@@ -165,10 +164,7 @@ fn break_swarm(now: Instant, turn: &mut Turn, swarm: &mut Swarm) {
     if catch_unwind(fail).is_ok() {
         return;
     }
-    let conns = turn.conns.iter().filter(|(_, conn)| conn.swarm() == Some(swarm.slot));
-    for id in conns.map(|(id, _)| id).collect::<Vec<SlotId>>() {
-        turn.close_conn(ConnId(id));
-    }
+    turn.close_conns(|conn| conn.swarm() == Some(swarm.slot));
     swarm.phase = Phase::Broken;
     swarm.error = Some(CONTAINED.to_owned());
 }
