@@ -29,7 +29,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             _ => {}
         }
     }
-    // Tells the trackers, finishes writes and syncs them.
+    // Tells the trackers and lets what is under way end.
     session.shutdown(Duration::from_secs(10));
     Ok(())
 }

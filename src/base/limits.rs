@@ -64,7 +64,7 @@ pub(crate) const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(90);
 /// Inbound connections per /24 or /64 that have not finished the handshake.
 pub(crate) const HALF_OPEN_PER_NET_MAX: u32 = 8;
 
-/// Blocks gathered into one send: 512 KiB is where the cost per byte stops falling (runtime.md).
+/// Blocks gathered into one send: 512 KiB is where the cost per byte stops falling.
 pub(crate) const SEND_BLOCK_MAX: usize = 32;
 /// Bytes of payload read ahead of the socket for one peer: one batch in flight, one being read.
 pub(crate) const SEND_AHEAD_MAX: usize = 2 * SEND_BLOCK_MAX * BLOCK_LEN as usize;

@@ -118,7 +118,7 @@ pub enum AlertKind {
     },
     /// A file of the torrent could not be read or written.
     Storage(StorageError),
-    /// A turn of the shard took longer than its budget allows (C9).
+    /// A turn of the shard took more than 5 ms (C9).
     SlowTurn {
         /// How long.
         took: Duration,

@@ -10,7 +10,7 @@ use crate::engine::settings::Settings;
 /// Collects what a session is started with; `start` (beside [`Session`](crate::Session)) begins it.
 ///
 /// Defaults: [`Settings::default`], one shard per core of the process's affinity mask, any free
-/// port of all IPv4 and IPv6 addresses, the usual root certificates, no trackers in private
+/// port of all IPv4 and IPv6 addresses, Mozilla's root certificates, no trackers in private
 /// networks.
 #[derive(Clone, Debug)]
 pub struct SessionBuilder {
@@ -53,8 +53,8 @@ impl SessionBuilder {
         self
     }
 
-    /// A PEM file of root certificates to trust for HTTPS trackers, beside the usual ones. Read at
-    /// the start.
+    /// A PEM file of root certificates to trust for HTTPS trackers, beside Mozilla's. Read at the
+    /// start.
     pub fn tracker_ca(mut self, path: impl Into<PathBuf>) -> SessionBuilder {
         self.tracker_ca = Some(path.into());
         self

@@ -154,7 +154,7 @@ pub(crate) struct SessionArgs {
     /// The address that trackers are told
     #[arg(long, value_name = "IP")]
     pub(crate) announce_ip: Option<IpAddr>,
-    /// Root certificates (PEM) to trust for HTTPS trackers, beside the system's
+    /// Root certificates (PEM) to trust for HTTPS trackers, beside Mozilla's
     #[arg(long, value_name = "FILE")]
     pub(crate) tracker_ca: Option<PathBuf>,
     /// Let trackers be in private networks and on this machine
