@@ -34,9 +34,9 @@
 //!
 //! # The end
 //! [`Session::shutdown`] stops accepting peers, tells trackers, lets disk operations end and joins
-//! the shards; data is synced when its torrent is finished. From its first moment all handles answer [`AskError::Gone`]; they and
-//! alert streams may outlive the session. Dropping a session is the same with a limit of 10
-//! seconds.
+//! the shards; data is synced when its torrent is finished. From its first moment all handles
+//! answer [`AskError::Gone`]; they and alert streams may outlive the session. Dropping a session is
+//! the same with a limit of 10 seconds.
 //!
 //! # Floors
 //! From the ground up; each uses only those listed before it:
