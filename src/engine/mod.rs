@@ -340,7 +340,7 @@ impl Engine {
         self.drain_udp(now);
     }
 
-    /// Call when `now` has reached [`Engine::poll_timeout`].
+    /// Call when `now` has reached [`Engine::poll_timeout`], and `hash_slice` after it.
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         self.now = now;
         while let Some((at, conn)) = self.turn.deadlines.first().copied() {
@@ -350,6 +350,7 @@ impl Engine {
             self.conn_failed(now, conn, true);
             self.turn.deadlines.remove(&(at, conn));
         }
+        self.turn.end_hash_waits(now);
         for slot in self.swarms.timed_out(now) {
             self.contain(slot, |swarm, turn| swarm.handle_timeout(now, turn));
         }
@@ -398,9 +399,8 @@ impl Engine {
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        let conn = self.turn.deadlines.first().map(|(at, _)| *at);
-        let swarm = self.swarms.poll_timeout();
-        conn.into_iter().chain(swarm).chain(self.udp.poll_timeout()).min()
+        let all = [self.turn.poll_timeout(), self.swarms.poll_timeout(), self.udp.poll_timeout()];
+        all.into_iter().flatten().min()
     }
 
     /// Whether the engine was told to end and nothing is left.

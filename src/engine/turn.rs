@@ -55,6 +55,8 @@ pub(crate) struct Turn {
     pub(crate) hasher: Hasher,
     /// Swarms that received what may be hashed.
     pub(crate) hashing: VecDeque<SlotId>,
+    /// Swarms with a full piece that waits for company, and until when.
+    pub(crate) hash_waits: BTreeSet<(Instant, SlotId)>,
     pub(crate) conns: Slots<Conn>,
     pub(crate) deadlines: BTreeSet<(Instant, ConnId)>,
     pub(crate) outputs: VecDeque<Output>,
@@ -130,6 +132,7 @@ impl Turn {
             settings,
             hasher: Hasher::new(lanes),
             hashing: VecDeque::new(),
+            hash_waits: BTreeSet::new(),
             conns: Slots::default(),
             deadlines: BTreeSet::new(),
             outputs: VecDeque::new(),
@@ -148,6 +151,21 @@ impl Turn {
         self.alert_count += 1;
         let alert = Alert { sequence: self.alert_count, shard: self.shard, torrent, kind };
         self.outputs.push_back(Output::Alert(alert));
+    }
+
+    /// When a handshake is late, or a piece need not wait for company any more.
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        let conn = self.deadlines.first().map(|(at, _)| *at);
+        let hash = self.hash_waits.first().map(|(at, _)| *at);
+        conn.into_iter().chain(hash).min()
+    }
+
+    /// Pieces that waited for company long enough may be hashed.
+    pub(crate) fn end_hash_waits(&mut self, now: Instant) {
+        while let Some((_, slot)) = self.hash_waits.first().copied().filter(|(at, _)| *at <= now) {
+            self.hash_waits.pop_first();
+            self.hashing.push_back(slot);
+        }
     }
 
     /// Asks the disk.

@@ -8,6 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use smallvec::SmallVec;
 
@@ -19,6 +20,7 @@ use crate::base::digest::Sha1Stream;
 use crate::base::digest_lanes::Lanes;
 use crate::base::ids::BlockIndex;
 use crate::base::ids::PieceIndex;
+use crate::base::instant::Instant;
 use crate::base::limits::BLOCK_LEN;
 use crate::content::layout::Layout;
 use crate::engine::blame::Evidence;
@@ -46,8 +48,8 @@ pub(crate) struct Assembly {
 enum Data {
     /// All of it, still being filled.
     Filling(PageBuf),
-    /// All of it, being hashed or written.
-    Full(SharedBuf),
+    /// All of it, being hashed or written, and since when.
+    Full(SharedBuf, Instant),
     /// Blocks that are arriving; the others are on disk, and this is what they were.
     Through { arriving: BTreeMap<BlockIndex, PageBuf>, digests: Vec<Sha1>, writes: u32 },
 }
@@ -60,6 +62,10 @@ const COMPANY_LEN: usize = 2 * BLOCK_LEN as usize;
 /// full.
 const COMPANY_MIN: usize = 6;
 
+/// How long a full piece waits for company. Nobody misses a have message that comes this much
+/// later, and at 1 GB/s four more pieces arrive in this time.
+const PATIENCE: Duration = Duration::from_millis(4);
+
 /// What a call of [`Assemblies::hash`] did.
 #[derive(Debug, Default)]
 pub(crate) struct HashReport {
@@ -67,6 +73,8 @@ pub(crate) struct HashReport {
     pub(crate) spent: usize,
     /// Full pieces that are hashed to their end.
     pub(crate) done: Vec<PieceIndex>,
+    /// Until when a full piece waits for company.
+    pub(crate) waits_until: Option<Instant>,
 }
 
 impl Assemblies {
@@ -91,12 +99,12 @@ impl Assemblies {
 
     /// Hashes what has arrived, for as long as `budget` bytes of a lone piece take at most: full
     /// pieces first, and pieces being filled where they make company.
-    pub(crate) fn hash(&mut self, lanes: Lanes, budget: usize) -> HashReport {
+    pub(crate) fn hash(&mut self, now: Instant, lanes: Lanes, budget: usize) -> HashReport {
         let mut inputs: Vec<(PieceIndex, &mut Assembly)> =
             self.open.iter_mut().filter(|(_, a)| a.wants_hash()).map(|(p, a)| (*p, a)).collect();
-        let full_count = inputs.iter().filter(|(_, assembly)| assembly.is_full()).count();
-        if full_count == 0 && inputs.len() < COMPANY_MIN {
-            return HashReport::default();
+        let waits_until = inputs.iter().filter_map(|(_, assembly)| assembly.waits_until()).min();
+        if inputs.len() < COMPANY_MIN && waits_until.is_none_or(|until| now < until) {
+            return HashReport { waits_until, ..HashReport::default() };
         }
         inputs.sort_by_key(|(_, assembly)| !assembly.is_full());
         let count = lanes.take(inputs.len()).max(1);
@@ -112,7 +120,7 @@ impl Assemblies {
         lanes.update_many(inputs_of_step);
         let is_done = |assembly: &Assembly| assembly.is_full() && assembly.unhashed() == 0;
         let done = inputs.iter().filter(|(_, a)| is_done(a)).map(|(piece, _)| *piece).collect();
-        HashReport { spent: (step * count * 100 / gain).max(64), done }
+        HashReport { spent: (step * count * 100 / gain).max(64), done, waits_until: None }
     }
 
     pub(crate) fn get_mut(&mut self, piece: PieceIndex) -> Option<&mut Assembly> {
@@ -130,7 +138,15 @@ impl Assemblies {
 
 impl Assembly {
     fn is_full(&self) -> bool {
-        matches!(self.data, Data::Full(_))
+        matches!(self.data, Data::Full(..))
+    }
+
+    /// Until when a full piece waits for company.
+    fn waits_until(&self) -> Option<Instant> {
+        match &self.data {
+            Data::Full(_, since) => Some(*since + PATIENCE),
+            _ => None,
+        }
     }
 
     /// Bytes that have arrived without a gap and are not hashed.
@@ -140,7 +156,7 @@ impl Assembly {
 
     fn wants_hash(&self) -> bool {
         match self.data {
-            Data::Full(_) => self.unhashed() > 0,
+            Data::Full(..) => self.unhashed() > 0,
             Data::Filling(_) => self.unhashed() >= COMPANY_LEN,
             Data::Through { .. } => false,
         }
@@ -152,7 +168,7 @@ impl Assembly {
         self.hashed += step;
         let bytes = match &self.data {
             Data::Filling(buf) => buf.bytes(),
-            Data::Full(full) => full.bytes(),
+            Data::Full(full, _) => full.bytes(),
             Data::Through { .. } => &[],
         };
         (&mut self.stream, bytes.get(start..start + step).unwrap_or_default())
@@ -169,7 +185,7 @@ impl Assembly {
     /// The digest of a full piece that is hashed to its end, and the piece.
     pub(crate) fn take_digest(&mut self) -> Option<(Sha1, SharedBuf)> {
         match &self.data {
-            Data::Full(full) if self.hashed == full.len() => {
+            Data::Full(full, _) if self.hashed == full.len() => {
                 Some((std::mem::take(&mut self.stream).finish(), full.clone()))
             }
             _ => None,
@@ -185,7 +201,7 @@ impl Assembly {
                 Some(buf) => (buf, position as usize),
                 None => return,
             },
-            Data::Full(_) => return,
+            Data::Full(..) => return,
         };
         if let Some(place) = buf.bytes_mut().get_mut(start..start + bytes.len()) {
             place.copy_from_slice(bytes);
@@ -248,10 +264,10 @@ impl Assembly {
     }
 
     /// Ends filling: every block is here.
-    pub(crate) fn freeze(&mut self) {
-        self.data = match std::mem::replace(&mut self.data, Data::Full(PageBuf::zeroed(0).freeze()))
-        {
-            Data::Filling(buf) => Data::Full(buf.freeze()),
+    pub(crate) fn freeze(&mut self, now: Instant) {
+        let nothing = Data::Full(PageBuf::zeroed(0).freeze(), now);
+        self.data = match std::mem::replace(&mut self.data, nothing) {
+            Data::Filling(buf) => Data::Full(buf.freeze(), now),
             other => other,
         };
     }
@@ -259,7 +275,7 @@ impl Assembly {
     /// The digest of a block that is here or was.
     pub(crate) fn digest(&self, block: u32) -> Option<Sha1> {
         match &self.data {
-            Data::Full(full) => {
+            Data::Full(full, _) => {
                 let start = (block * BLOCK_LEN) as usize;
                 let end = full.len().min(start + BLOCK_LEN as usize);
                 full.bytes().get(start..end).map(Sha1::of)
@@ -283,7 +299,7 @@ impl Assembly {
     pub(crate) fn held(&self) -> u64 {
         match &self.data {
             Data::Filling(buf) => buf.len() as u64,
-            Data::Full(full) => full.len() as u64,
+            Data::Full(full, _) => full.len() as u64,
             Data::Through { arriving, .. } => arriving.values().map(|b| b.len() as u64).sum(),
         }
     }
@@ -311,9 +327,11 @@ mod tests {
             assembly.fill(BlockIndex(block), 1000, &bytes[1000..]);
             assert!(assembly.block_done(BlockIndex(block), sender(block as u8 % 2)).is_none());
         }
-        assembly.freeze();
-        let report = all.hash(Lanes::PORTABLE, 1 << 20);
-        let rest = all.hash(Lanes::PORTABLE, 1 << 20);
+        assembly.freeze(Instant::ZERO);
+        let waits = all.hash(Instant::from_millis(3), Lanes::PORTABLE, 1 << 20);
+        assert_eq!((waits.spent, waits.waits_until), (0, Some(Instant::from_millis(4))));
+        let report = all.hash(Instant::from_millis(4), Lanes::PORTABLE, 1 << 20);
+        let rest = all.hash(Instant::from_millis(4), Lanes::PORTABLE, 1 << 20);
         assert_eq!((report.done, rest.done), (vec![], vec![piece]), "the odd end goes by itself");
         let assembly = all.get_mut(piece).unwrap();
         let (digest, whole) = assembly.take_digest().unwrap();
@@ -339,7 +357,7 @@ mod tests {
                     assembly.block_done(BlockIndex(block), sender(1));
                 }
             }
-            let spent = all.hash(Lanes::detect(), 1 << 20).spent;
+            let spent = all.hash(Instant::ZERO, Lanes::detect(), 1 << 20).spent;
             assert_eq!(spent > 0, is_worth_it, "{piece_count} pieces of {blocks} blocks");
             for piece in layout.pieces().take(piece_count) {
                 let assembly = all.get_mut(piece).unwrap();
@@ -347,9 +365,9 @@ mod tests {
                     assembly.fill(BlockIndex(block), 0, &[piece.as_u32() as u8; 16_384]);
                     assembly.block_done(BlockIndex(block), sender(1));
                 }
-                assembly.freeze();
+                assembly.freeze(Instant::ZERO);
             }
-            while all.hash(Lanes::detect(), 1 << 20).spent > 0 {}
+            while all.hash(Instant::FAR, Lanes::detect(), 1 << 20).spent > 0 {}
             for piece in layout.pieces().take(piece_count) {
                 let (digest, whole) = all.get_mut(piece).unwrap().take_digest().unwrap();
                 assert_eq!(digest, Sha1::of(whole.bytes()));

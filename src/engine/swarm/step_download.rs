@@ -151,7 +151,7 @@ impl Swarm {
             Some(data) => self.write_block(turn, piece, block, data),
             None if received.piece_is_complete => {
                 if let Some(assembly) = self.assemblies.get_mut(piece) {
-                    assembly.freeze();
+                    assembly.freeze(now);
                 }
             }
             None => {}
@@ -201,12 +201,13 @@ impl Swarm {
     pub(crate) fn hash_received(&mut self, now: Instant, turn: &mut Turn, slice: usize) {
         let mut left = slice;
         while left > 0 {
-            let report = self.assemblies.hash(turn.hasher.lanes(), left);
+            let report = self.assemblies.hash(now, turn.hasher.lanes(), left);
             for piece in report.done {
                 self.piece_hashed(now, turn, piece);
             }
             if report.spent == 0 {
                 self.is_hashing = false;
+                turn.hash_waits.extend(report.waits_until.map(|until| (until, self.slot)));
                 return;
             }
             left = left.saturating_sub(report.spent);

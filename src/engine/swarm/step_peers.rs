@@ -144,8 +144,11 @@ impl Swarm {
 
     /// Bans a liar and sends it away.
     pub(crate) fn ban(&mut self, now: Instant, turn: &mut Turn, address: SocketAddr, reason: &str) {
-        self.candidates.ban(now, address);
-        self.alert(turn, AlertKind::PeerBanned { address, reason: reason.to_owned() });
+        // A liar's pieces may fail one after the other: it is banned once.
+        if !self.candidates.is_banned(now, address) {
+            self.candidates.ban(now, address);
+            self.alert(turn, AlertKind::PeerBanned { address, reason: reason.to_owned() });
+        }
         if let Some(id) = self.peer_at(address) {
             self.drop_peer(now, turn, id, reason);
         }
