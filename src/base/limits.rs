@@ -59,6 +59,9 @@ pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Silence after which a peer is disconnected (BEP 3: two minutes).
 pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
+/// Time in which a peer must have read one batch of at most 512 KiB: 2.2 KB/s at least. Without it
+/// peers that never read would hold the read budget for good.
+pub(crate) const SEND_TIMEOUT: Duration = Duration::from_secs(240);
 /// Silence of our own after which we send a keep-alive: below the peer's idle time-out.
 pub(crate) const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(90);
 /// Inbound connections per /24 or /64 that have not finished the handshake.

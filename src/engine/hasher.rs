@@ -18,6 +18,8 @@ pub(crate) struct HashJob {
     /// What was hashed of this piece before.
     pub(crate) stream: Sha1Stream,
     pub(crate) data: SharedBuf,
+    /// Bytes of the check budget that `data` holds until it is hashed.
+    pub(crate) held: u32,
 }
 
 /// A job and how many of its bytes are hashed already.
@@ -83,10 +85,13 @@ impl Hasher {
         self.queue.is_empty() && self.done.is_empty()
     }
 
-    /// Forgets what a swarm asked for: it is leaving.
-    pub(crate) fn forget(&mut self, swarm: SlotId) {
+    /// Forgets what a swarm asked for: it is leaving. Returns what that held of the check budget.
+    pub(crate) fn forget(&mut self, swarm: SlotId) -> u32 {
+        let all = self.queue.iter().map(|waiting| &waiting.job).chain(&self.done);
+        let held = all.filter(|job| job.swarm == swarm).map(|job| job.held).sum();
         self.queue.retain(|waiting| waiting.job.swarm != swarm);
         self.done.retain(|job| job.swarm != swarm);
+        held
     }
 
     /// Hashes the next `step` bytes of the first `count` jobs.
@@ -124,6 +129,7 @@ mod tests {
             piece: Layout::new(1 << 20, 1 << 18).unwrap().piece(0).unwrap(),
             stream: Sha1Stream::default(),
             data: data.freeze(),
+            held: 0,
         }
     }
 

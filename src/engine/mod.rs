@@ -300,12 +300,12 @@ impl Engine {
     pub(crate) fn handle_disk(&mut self, now: Instant, job: JobId, reply: DiskReply) {
         self.now = now;
         let Some(owner) = self.turn.job_done(job) else { return };
-        let known = self.contain(owner.swarm, |swarm, turn| {
+        if self.swarms.get(owner.swarm).is_none() {
+            return self.turn.settle_job(owner.purpose);
+        }
+        self.contain(owner.swarm, |swarm, turn| {
             swarm.handle_disk(now, turn, (job, owner.purpose), reply);
         });
-        if known.is_none() {
-            self.turn.settle_orphan(owner.purpose);
-        }
     }
 
     pub(crate) fn handle_http(
@@ -391,7 +391,7 @@ impl Engine {
         self.now = now;
         let Some(state) = self.turn.conns.get_mut(conn.0) else { return };
         if let Stage::Peer { swarm, peer } = state.stage {
-            self.contain(swarm, |swarm, _| swarm.poll_send(peer, batch));
+            self.contain(swarm, |swarm, _| swarm.poll_send(now, peer, batch));
         } else {
             batch.push_small(&state.greeting);
             state.greeting.clear();

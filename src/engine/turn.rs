@@ -95,6 +95,7 @@ pub(crate) enum Purpose {
     /// A verified piece.
     Piece {
         piece: PieceIndex,
+        length: u32,
     },
     /// A block of a piece that is too large for memory.
     Block {
@@ -187,12 +188,16 @@ impl Turn {
         self.jobs.remove(SlotId { slot: (id.0 >> 32) as u32, generation: id.0 as u32 })
     }
 
-    /// A job whose swarm is gone ended: its bytes are on no budget any more.
-    pub(crate) fn settle_orphan(&mut self, purpose: Purpose) {
+    /// A job ended that nobody waits for: only now are its bytes on no budget any more.
+    pub(crate) fn settle_job(&mut self, purpose: Purpose) {
         match purpose {
             Purpose::Check { length, .. } => self.free_checks(length),
-            Purpose::Block { length, .. } => self.free_assembly(u64::from(length)),
-            _ => {}
+            Purpose::Upload { length, .. } => self.free_reads(length as usize),
+            Purpose::Block { length, .. } | Purpose::Piece { length, .. } => {
+                self.free_assembly(u64::from(length));
+            }
+            Purpose::Open | Purpose::Create | Purpose::Finish { .. } => {}
+            Purpose::Sync | Purpose::Close => {}
         }
     }
 
@@ -282,7 +287,13 @@ impl Turn {
     /// Bytes for a peer were sent or dropped.
     pub(crate) fn free_reads(&mut self, bytes: usize) {
         self.reads.give_back(bytes as u64);
-        self.has_freed = true;
+        self.has_freed |= bytes > 0;
+    }
+
+    /// Forgets what a swarm wanted hashed.
+    pub(crate) fn forget_hashes(&mut self, swarm: SlotId) {
+        let freed = self.hasher.forget(swarm);
+        self.free_checks(freed);
     }
 
     /// Bytes of a check were hashed or dropped.

@@ -23,6 +23,10 @@ pub(crate) enum PeerFault {
     Rejects,
     #[error("does not read: more than {CONTROL_BACKLOG_MAX} bytes of messages wait for it")]
     Backlog,
+    #[error("silent for too long")]
+    Silent,
+    #[error("does not read: one batch has waited for it too long")]
+    Stuck,
     #[error("bad extension handshake: {0}")]
     Extension(String),
 }

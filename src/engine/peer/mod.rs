@@ -8,6 +8,7 @@ pub(crate) mod control;
 pub(crate) mod fault;
 pub(crate) mod pieces;
 pub(crate) mod pipeline;
+pub(crate) mod pulse;
 pub(crate) mod uploads;
 pub(crate) mod words;
 
@@ -21,8 +22,6 @@ use crate::base::ids::PieceIndex;
 use crate::base::instant::Instant;
 use crate::base::limits::CONTROL_BACKLOG_MAX;
 use crate::base::limits::EXTENSION_HANDSHAKE_MAX;
-use crate::base::limits::IDLE_TIMEOUT;
-use crate::base::limits::KEEP_ALIVE_INTERVAL;
 use crate::base::limits::REJECT_MAX;
 use crate::base::limits::REQUEST_QUEUE_MAX;
 use crate::base::limits::SUGGEST_MAX;
@@ -39,6 +38,7 @@ use crate::engine::peer::fault::PeerFault;
 use crate::engine::peer::pieces::PIECES_PER_CHARGE;
 use crate::engine::peer::pieces::Pieces;
 use crate::engine::peer::pipeline::Pipeline;
+use crate::engine::peer::pulse::Pulse;
 use crate::engine::peer::uploads::Uploads;
 use crate::engine::peer::uploads::Wanted;
 use crate::engine::peer::words::PeerEvent;
@@ -86,8 +86,7 @@ pub(crate) struct Peer {
     control: Allowance,
     reject_count: u32,
     extension_handshakes: u32,
-    heard: Instant,
-    spoke: Instant,
+    pulse: Pulse,
 }
 
 impl Peer {
@@ -132,8 +131,7 @@ impl Peer {
             control: Allowance::new(now),
             reject_count: 0,
             extension_handshakes: 0,
-            heard: now,
-            spoke: now,
+            pulse: Pulse::new(now),
         }
     }
 
@@ -178,17 +176,19 @@ impl Peer {
         }
     }
 
-    /// Chokes: what it asked for and is not being read is dropped, rejected with the fast
-    /// extension.
-    pub(crate) fn choke(&mut self, now: Instant) {
+    /// Chokes: what it asked for is dropped, but with the fast extension, where each request is
+    /// answered: what is not being read is rejected, the rest still goes out (BEP 6). Returns the
+    /// bytes that were read for it in vain.
+    pub(crate) fn choke(&mut self, now: Instant) -> usize {
         if self.unchoked_since.take().is_none() {
-            return;
+            return 0;
         }
         self.choked_since = Some(now);
         self.say(&Message::Choke);
         for wanted in self.uploads.take_queue() {
             self.reject(wanted);
         }
+        if self.has_fast { 0 } else { self.uploads.drop_runs() }
     }
 
     pub(crate) fn unchoke(&mut self, now: Instant) {
@@ -223,7 +223,7 @@ impl Peer {
         now: Instant,
         input: &mut &'i [u8],
     ) -> Result<Option<PeerEvent<'i>>, PeerFault> {
-        self.heard = now;
+        self.pulse.heard(now);
         let Some(token) = self.decoder.next(input)? else { return Ok(None) };
         let event = match token {
             Token::Message(message) => self.handle_message(now, message)?,
@@ -429,28 +429,28 @@ impl Peer {
 
     /// A batch left.
     pub(crate) fn handle_sent(&mut self, now: Instant) -> usize {
-        self.spoke = now;
+        self.pulse.sent(now);
         let payload = self.uploads.sent();
         self.sent.add(now, payload as u64);
         payload
     }
 
-    /// Says a keep-alive when we were silent; false when the peer was silent for too long.
-    pub(crate) fn handle_timeout(&mut self, now: Instant) -> bool {
-        if now.since(self.spoke) >= KEEP_ALIVE_INTERVAL {
-            self.spoke = now;
+    /// Says a keep-alive when we were silent. A peer that is late is at fault.
+    pub(crate) fn handle_timeout(&mut self, now: Instant) -> Result<(), PeerFault> {
+        if self.pulse.handle_timeout(now)? {
             self.say(&Message::KeepAlive);
         }
-        now.since(self.heard) < IDLE_TIMEOUT
+        Ok(())
     }
 
     // poll_*: what the world should do.
 
     /// Moves everything that can be sent now into `batch`: messages first, then blocks.
-    pub(crate) fn poll_send(&mut self, batch: &mut SendBatch) {
+    pub(crate) fn poll_send(&mut self, now: Instant, batch: &mut SendBatch) {
         batch.push_small(&self.outbox);
         self.outbox.clear();
         self.uploads.fill(batch);
+        self.pulse.sending(now, batch.is_empty());
     }
 
     pub(crate) fn has_output(&self) -> bool {

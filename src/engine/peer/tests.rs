@@ -41,7 +41,8 @@ fn feed(peer: &mut Peer, messages: &[Message<'_>]) -> Result<Vec<String>, PeerFa
 
 fn sent(peer: &mut Peer) -> Vec<u8> {
     let mut batch = SendBatch::default();
-    peer.poll_send(&mut batch);
+    peer.poll_send(Instant::ZERO, &mut batch);
+    peer.handle_sent(Instant::ZERO);
     batch.parts().flatten().copied().collect()
 }
 
@@ -245,11 +246,12 @@ fn control_messages_are_bounded_and_requests_are_not_among_them() {
 #[test]
 fn silence_is_answered_with_keep_alives_and_ended_after_two_minutes() {
     let mut peer = peer_with(true);
-    assert!(peer.handle_timeout(Instant::from_millis(89_999)));
+    assert_eq!(peer.handle_timeout(Instant::from_millis(89_999)), Ok(()));
     assert!(sent(&mut peer).is_empty());
-    assert!(peer.handle_timeout(Instant::from_millis(90_000)));
+    assert_eq!(peer.handle_timeout(Instant::from_millis(90_000)), Ok(()));
     assert_eq!(sent(&mut peer), wire(&[Message::KeepAlive]));
-    assert!(!peer.handle_timeout(Instant::from_millis(120_000)));
+    let late = Instant::from_millis(120_000);
+    assert_eq!(peer.handle_timeout(late), Err(PeerFault::Silent));
 }
 
 #[test]
@@ -270,4 +272,36 @@ fn an_extension_handshake_sets_the_window_and_may_come_four_times() {
     assert!(matches!(again, Err(PeerFault::Extension(_))));
     let garbage = Message::Extended { id: 0, payload: b"garbage" };
     assert!(matches!(feed(&mut peer_with(true), &[garbage]), Err(PeerFault::Extension(_))));
+}
+
+#[test]
+fn a_peer_that_does_not_read_its_batch_is_given_up() {
+    let mut peer = peer_with(true);
+    peer.set_interest(true);
+    peer.poll_send(Instant::ZERO, &mut SendBatch::default());
+    let at = |ms: u64| Instant::from_millis(ms);
+    let alive = wire(&[Message::KeepAlive]);
+    assert!(peer.next_event(at(239_000), &mut &alive[..]).is_ok());
+    assert_eq!(peer.handle_timeout(at(239_999)), Ok(()));
+    assert_eq!(peer.handle_timeout(at(240_000)), Err(PeerFault::Stuck));
+    peer.handle_sent(at(240_000));
+    assert_eq!(peer.handle_timeout(at(240_000)), Ok(()));
+}
+
+#[test]
+fn a_choke_without_the_fast_extension_takes_back_what_was_read_too() {
+    for (has_fast, sent_len) in [(true, 5 + 13 + BLOCK_LEN as usize), (false, 5)] {
+        let mut peer = peer_with(has_fast);
+        peer.unchoke(Instant::ZERO);
+        feed(&mut peer, &[request(1, 0)]).unwrap();
+        sent(&mut peer);
+        let job = crate::engine::disk::JobId(1);
+        peer.uploads.read_started(1, job);
+        let data = crate::base::buffer::PageBuf::zeroed(BLOCK_LEN as usize).freeze();
+        assert!(peer.uploads.read_done(job, data));
+        let freed = peer.choke(Instant::ZERO);
+        assert_eq!(freed, if has_fast { 0 } else { BLOCK_LEN as usize });
+        assert_eq!(sent(&mut peer).len(), sent_len);
+        assert_eq!(peer.uploads.held(), 0);
+    }
 }

@@ -79,6 +79,15 @@ impl Uploads {
         std::mem::take(&mut self.queue)
     }
 
+    /// Drops what is read or being read and not sent yet. Returns the bytes that were ready; a read
+    /// that is under way ends with nobody waiting.
+    pub(crate) fn drop_runs(&mut self) -> usize {
+        let ready = self.held() - self.in_flight;
+        self.runs.clear();
+        self.ahead = self.in_flight;
+        ready
+    }
+
     /// Requests that are not sent yet.
     pub(crate) fn len(&self) -> usize {
         self.queue.len() + self.runs.iter().map(|run| run.lengths.len()).sum::<usize>()
@@ -150,9 +159,12 @@ impl Uploads {
         sent
     }
 
-    /// Bytes that are on the read budget: being read, ready, or being sent.
+    /// Bytes that are ready or being sent: what a peer that leaves gives back to the read budget.
+    /// What is being read for it is given back when its read ends.
     pub(crate) fn held(&self) -> usize {
-        self.ahead
+        let is_reading = |run: &&Run| matches!(run.read, Read::UnderWay(_));
+        let reading = self.runs.iter().filter(is_reading).flat_map(|run| &run.lengths);
+        self.ahead - reading.map(|length| *length as usize).sum::<usize>()
     }
 }
 
@@ -219,6 +231,6 @@ mod tests {
             uploads.read_started(count, JobId(jobs));
             jobs += 1;
         }
-        assert_eq!((jobs, uploads.held()), (2, SEND_AHEAD_MAX));
+        assert_eq!((jobs, uploads.ahead, uploads.held()), (2, SEND_AHEAD_MAX, 0));
     }
 }

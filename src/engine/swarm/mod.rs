@@ -17,6 +17,7 @@ pub(crate) mod step_upload;
 
 use crate::base::instant::Instant;
 use crate::base::slots::SlotId;
+use crate::engine::alert::AlertKind;
 use crate::engine::disk::DiskReply;
 use crate::engine::disk::JobId;
 use crate::engine::peer::fault::PeerFault;
@@ -83,9 +84,6 @@ impl Swarm {
         reply: DiskReply,
     ) {
         self.jobs = self.jobs.saturating_sub(1);
-        if let Purpose::Check { length, .. } = purpose {
-            turn.free_checks(length);
-        }
         if matches!(self.phase, Phase::Leaving | Phase::Broken | Phase::Paused) {
             self.handle_late_disk(turn, purpose, &reply);
         } else if self.phase == Phase::Opening && purpose != Purpose::Open {
@@ -103,7 +101,7 @@ impl Swarm {
                         }
                         _ => self.storage_failed(now, turn, error),
                     }
-                    Swarm::settle_budget(turn, purpose);
+                    turn.settle_job(purpose);
                 }
                 reply => self.handle_disk_done(now, turn, (job, purpose), reply),
             }
@@ -118,20 +116,18 @@ impl Swarm {
         reply: DiskReply,
     ) {
         match (purpose, reply) {
-            (Purpose::Upload { peer, .. }, DiskReply::Read(data)) => {
-                self.handle_upload_read(peer, job, data);
-            }
-            (Purpose::Piece { piece }, _) => {
-                if self.writing.contains(&piece) {
-                    self.piece_stored(now, turn, piece);
+            (Purpose::Upload { peer, length }, DiskReply::Read(data)) => {
+                if !self.handle_upload_read(peer, job, data) {
+                    turn.free_reads(length as usize);
                 }
             }
+            (Purpose::Piece { piece, .. }, _) => self.piece_stored(now, turn, piece),
             (Purpose::Block { piece, length, .. }, _) => {
                 turn.free_assembly(u64::from(length));
                 self.handle_block_written(turn, piece);
             }
-            (Purpose::Check { piece, .. }, DiskReply::Read(data)) => {
-                self.handle_check_read(turn, piece, data);
+            (Purpose::Check { piece, length }, DiskReply::Read(data)) => {
+                self.handle_check_read(turn, (piece, length), data);
             }
             (Purpose::Open, DiskReply::Opened(seen)) => self.handle_opened(now, turn, seen),
             (Purpose::Create, _) => self.handle_created(now, turn),
@@ -147,22 +143,22 @@ impl Swarm {
 
     /// A job that nobody waits for any more.
     fn handle_late_disk(&mut self, turn: &mut Turn, purpose: Purpose, reply: &DiskReply) {
-        Swarm::settle_budget(turn, purpose);
+        turn.settle_job(purpose);
         match (purpose, reply) {
             (Purpose::Close, _) => self.handle_store_closed(turn),
+            (Purpose::Sync, DiskReply::Failed(error)) => {
+                self.alert(turn, AlertKind::Storage(error.clone()));
+            }
             (Purpose::Finish { file }, DiskReply::Done) => self.files.named(file),
+            (Purpose::Piece { .. } | Purpose::Block { .. }, DiskReply::Done) => {
+                self.needs_sync = true;
+            }
             _ => {}
         }
         if matches!(purpose, Purpose::Finish { .. }) {
             self.naming = self.naming.saturating_sub(1);
         }
-    }
-
-    /// Blocks that are written through are on the budget until their write ends, however it ends.
-    fn settle_budget(turn: &mut Turn, purpose: Purpose) {
-        if let Purpose::Block { length, .. } = purpose {
-            turn.free_assembly(u64::from(length));
-        }
+        self.sync_if_quiet(turn);
     }
 
     /// Does what became due, for one peer per call, however often it became due (C1); true while
@@ -204,9 +200,9 @@ impl Swarm {
     }
 
     /// Moves what a peer should be sent into `batch`.
-    pub(crate) fn poll_send(&mut self, id: SlotId, batch: &mut SendBatch) {
+    pub(crate) fn poll_send(&mut self, now: Instant, id: SlotId, batch: &mut SendBatch) {
         if let Some(peer) = self.peers.get_mut(id) {
-            peer.poll_send(batch);
+            peer.poll_send(now, batch);
             self.mark(id);
         }
     }

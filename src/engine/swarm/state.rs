@@ -106,6 +106,8 @@ pub(crate) struct Swarm {
     /// Files that are being given their final name.
     pub(crate) naming: u32,
     pub(crate) is_finished: bool,
+    /// Something was written or named since the last sync.
+    pub(crate) needs_sync: bool,
     pub(crate) received: Rate,
     pub(crate) sent: Rate,
     pub(crate) wasted: u64,
@@ -163,6 +165,7 @@ impl Swarm {
             jobs: 0,
             naming: 0,
             is_finished: false,
+            needs_sync: false,
             received: Rate::default(),
             sent: Rate::default(),
             wasted: 0,

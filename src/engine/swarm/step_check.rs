@@ -10,6 +10,7 @@ use crate::engine::disk::FileSeen;
 use crate::engine::hasher::HashJob;
 use crate::engine::swarm::file_progress::FileProgress;
 use crate::engine::swarm::readings::Check;
+use crate::engine::swarm::readings::READ_LEN;
 use crate::engine::swarm::readings::READING_MAX;
 use crate::engine::swarm::state::Phase;
 use crate::engine::swarm::state::Swarm;
@@ -29,7 +30,7 @@ impl Swarm {
     pub(crate) fn go_on_checking(&mut self, now: Instant, turn: &mut Turn) {
         while self.readings.len() < READING_MAX {
             let Some(check) = &mut self.check else { return };
-            if turn.checks.left() == 0 {
+            if turn.checks.left() < u64::from(READ_LEN) {
                 self.is_starved = true;
                 break;
             }
@@ -43,9 +44,10 @@ impl Swarm {
         }
     }
 
-    /// Reads the next part of a piece that is hashed from the disk. Reads on the last bytes of the
-    /// budget may exceed it by one: a part is 1 MiB, and a check that waits for exact room could
-    /// wait for ever.
+    /// Reads the next part of a piece that is hashed from the disk. There is room for it: the part
+    /// before it was given back just now, and a check starts no piece without. Only a piece that
+    /// was written through may find none, and reads all the same, since nothing else would make it
+    /// go on.
     pub(crate) fn read_on(&mut self, turn: &mut Turn, piece: PieceIndex) {
         let Some((offset, length)) = self.readings.next_read(self.layout, piece) else { return };
         let taken = if turn.checks.take(u64::from(length)) { length } else { 0 };
@@ -57,12 +59,15 @@ impl Swarm {
     pub(crate) fn handle_check_read(
         &mut self,
         turn: &mut Turn,
-        piece: PieceIndex,
+        (piece, held): (PieceIndex, u32),
         data: SharedBuf,
     ) {
         let length = data.len() as u32;
-        if let Some(stream) = self.readings.take_stream(piece, length) {
-            turn.hasher.push(HashJob { swarm: self.slot, piece, stream, data });
+        match self.readings.take_stream(piece, length) {
+            Some(stream) => {
+                turn.hasher.push(HashJob { swarm: self.slot, piece, stream, data, held });
+            }
+            None => turn.free_checks(held),
         }
     }
 
@@ -71,8 +76,9 @@ impl Swarm {
         &mut self,
         now: Instant,
         turn: &mut Turn,
-        HashJob { piece, stream, .. }: HashJob,
+        HashJob { piece, stream, held, .. }: HashJob,
     ) {
+        turn.free_checks(held);
         if self.readings.next_read(self.layout, piece).is_some() {
             self.readings.put_stream(piece, stream);
             self.read_on(turn, piece);
@@ -127,6 +133,7 @@ impl Swarm {
     /// The files are there: fetch and serve from here on.
     pub(crate) fn handle_created(&mut self, now: Instant, turn: &mut Turn) {
         self.files.created(&self.torrent);
+        self.needs_sync = true;
         self.activate(now, turn);
     }
 

@@ -225,7 +225,8 @@ impl Swarm {
         self.acquit(now, turn, piece);
         self.writing.insert(piece);
         let offset = self.layout.offset(piece);
-        self.disk(turn, Purpose::Piece { piece }, DiskOp::Write { offset, data });
+        let purpose = Purpose::Piece { piece, length: data.len() as u32 };
+        self.disk(turn, purpose, DiskOp::Write { offset, data });
     }
 
     /// The piece passed: whoever sent other bytes for it before is guilty.
@@ -255,6 +256,7 @@ impl Swarm {
     pub(crate) fn piece_stored(&mut self, now: Instant, turn: &mut Turn, piece: PieceIndex) {
         self.acquit(now, turn, piece);
         self.writing.remove(&piece);
+        self.needs_sync = true;
         if let Some(assembly) = self.assemblies.close(piece) {
             turn.free_assembly(assembly.held());
         }
@@ -288,6 +290,7 @@ impl Swarm {
     /// A file has its final name.
     pub(crate) fn handle_named(&mut self, now: Instant, turn: &mut Turn, file: FileIndex) {
         self.naming = self.naming.saturating_sub(1);
+        self.needs_sync = true;
         self.files.named(file);
         self.alert(turn, AlertKind::FileCompleted { file: file.0 });
         self.end_if_complete(now, turn);
@@ -299,7 +302,7 @@ impl Swarm {
             return;
         }
         self.is_finished = true;
-        if turn.downloaded > 0 && self.received.total() > 0 {
+        if std::mem::take(&mut self.needs_sync) {
             self.disk(turn, Purpose::Sync, DiskOp::Sync);
         } else {
             self.handle_durable(now, turn);

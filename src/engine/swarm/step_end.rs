@@ -19,6 +19,7 @@ impl Swarm {
         self.halt(now, turn, "the torrent was paused");
         self.phase = Phase::Paused;
         self.alert(turn, AlertKind::Paused);
+        self.sync_if_quiet(turn);
     }
 
     /// Goes on after a pause or an error: what is on disk is looked at again, because it may have
@@ -43,6 +44,7 @@ impl Swarm {
     fn restart(&mut self, turn: &mut Turn) {
         self.phase = Phase::Opening;
         self.is_finished = false;
+        self.is_hashing = false;
         if self.jobs == 0 {
             self.open(turn);
         }
@@ -88,9 +90,12 @@ impl Swarm {
         let own = self.slot;
         turn.close_conns(|conn| conn.swarm() == Some(own));
         self.dialling = 0;
-        turn.hasher.forget(self.slot);
+        turn.forget_hashes(self.slot);
         for (piece, assembly) in self.assemblies.close_all() {
-            turn.free_assembly(assembly.held());
+            // What is being written is in memory until its write ends.
+            if !self.writing.contains(&piece) {
+                turn.free_assembly(assembly.held());
+            }
             self.picker.abandon(piece);
         }
         self.writing.clear();
@@ -102,10 +107,18 @@ impl Swarm {
 
     /// Goes through the last steps: trackers told, jobs done, store closed.
     pub(crate) fn go_on_leaving(&mut self, turn: &mut Turn) {
-        if self.phase != Phase::Leaving || self.jobs > 0 || !self.announcer.is_idle() {
-            return;
+        self.sync_if_quiet(turn);
+        if self.phase == Phase::Leaving && self.jobs == 0 && self.announcer.is_idle() {
+            self.disk(turn, Purpose::Close, DiskOp::Close);
         }
-        self.disk(turn, Purpose::Close, DiskOp::Close);
+    }
+
+    /// What was written before a pause or the end is made durable once the last write has ended.
+    pub(crate) fn sync_if_quiet(&mut self, turn: &mut Turn) {
+        let is_ending = matches!(self.phase, Phase::Paused | Phase::Leaving);
+        if is_ending && self.jobs == 0 && std::mem::take(&mut self.needs_sync) {
+            self.disk(turn, Purpose::Sync, DiskOp::Sync);
+        }
     }
 
     pub(crate) fn handle_store_closed(&mut self, turn: &mut Turn) {

@@ -62,8 +62,8 @@ impl Swarm {
 
     fn tick_peer(&mut self, now: Instant, turn: &mut Turn, id: SlotId) {
         let Some(peer) = self.peers.get_mut(id) else { return };
-        if !peer.handle_timeout(now) {
-            return self.drop_peer(now, turn, id, "silent for too long");
+        if let Err(fault) = peer.handle_timeout(now) {
+            return self.drop_peer(now, turn, id, &fault.to_string());
         }
         let late = peer.pipeline.take_late(now);
         // A block that trickles in holds its claim only until its peer is late.

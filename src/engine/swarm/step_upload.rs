@@ -41,14 +41,14 @@ impl Swarm {
         }
     }
 
-    /// Bytes for a peer came from the disk. What nobody waits for any more was given back to the
-    /// budget when its peer left.
-    pub(crate) fn handle_upload_read(&mut self, id: SlotId, job: JobId, data: SharedBuf) {
-        if let Some(peer) = self.peers.get_mut(id)
-            && peer.uploads.read_done(job, data)
-        {
+    /// Bytes for a peer came from the disk; false if nobody waits for them any more.
+    pub(crate) fn handle_upload_read(&mut self, id: SlotId, job: JobId, data: SharedBuf) -> bool {
+        let peer = self.peers.get_mut(id);
+        let is_wanted = peer.is_some_and(|peer| peer.uploads.read_done(job, data));
+        if is_wanted {
             self.mark(id);
         }
+        is_wanted
     }
 
     /// A batch left: there is room to read on.
@@ -89,7 +89,7 @@ impl Swarm {
             let Some(peer) = self.peers.get_mut(id) else { continue };
             match chosen.binary_search(&fact.key) {
                 Ok(_) => peer.unchoke(now),
-                Err(_) => peer.choke(now),
+                Err(_) => turn.free_reads(peer.choke(now)),
             }
             self.mark(id);
         }

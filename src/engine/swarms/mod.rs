@@ -160,11 +160,13 @@ impl Swarms {
 /// given back by a second, contained attempt to halt it; if that panics too, budgets stay short by
 /// what it held, which is the safe side.
 fn break_swarm(now: Instant, turn: &mut Turn, swarm: &mut Swarm) {
+    let is_leaving = swarm.leave.is_some();
     let fail = AssertUnwindSafe(|| swarm.fail(now, turn, CONTAINED.to_owned()));
-    if catch_unwind(fail).is_ok() {
+    if !is_leaving && catch_unwind(fail).is_ok() {
         return;
     }
     turn.close_conns(|conn| conn.swarm() == Some(swarm.slot));
-    swarm.phase = Phase::Broken;
+    // One that was on its way out has nothing left to wait for.
+    swarm.phase = if is_leaving { Phase::Left } else { Phase::Broken };
     swarm.error = Some(CONTAINED.to_owned());
 }
