@@ -42,6 +42,7 @@ use crate::base::published::Published;
 use crate::base::status::ShardStats;
 use crate::engine::Engine;
 use crate::engine::alert::AlertKind;
+use crate::engine::command::Command;
 use crate::engine::directory::Directory;
 use crate::engine::settings::Settings;
 use crate::engine::shard_config::EngineConfig;
@@ -183,7 +184,14 @@ impl Shards {
                 addresses: listening.clone(),
             });
         }
-        shards.plant(seedlings)?;
+        if let Err(error) = shards.plant(seedlings) {
+            // Those that came up must not keep the port and their memory.
+            for link in shards.links() {
+                let _ = link.send(Command::Shutdown, bounded(1).0);
+            }
+            shards.join(START_TIMEOUT);
+            return Err(error);
+        }
         Ok(shards)
     }
 
@@ -203,11 +211,14 @@ impl Shards {
                 .map_err(|error| failed(error.to_string()))?;
             self.threads.push(Thread { ended, handle: Some(handle) });
         }
+        drop(up);
         for _ in 0..self.threads.len() {
             match is_up.recv_timeout(START_TIMEOUT) {
                 Ok(Ok(())) => {}
-                Ok(Err((shard, message))) => return Err(StartError::Shard { shard, message }),
-                Err(_) => {
+                Ok(Err((shard, error))) => return Err(preflight::shard_refused(shard, &error)),
+                // A shard's thread ended before it was up: glommio refused its memory.
+                Err(RecvTimeoutError::Disconnected) => return Err(preflight::memlock_refused()),
+                Err(RecvTimeoutError::Timeout) => {
                     let message = format!("it did not come up within {START_TIMEOUT:?}");
                     return Err(StartError::Shard { shard: 0, message });
                 }
@@ -261,7 +272,7 @@ impl Shards {
 }
 
 /// The life of a shard's thread.
-async fn live(seedling: Seedling, up: Sender<Result<(), (u16, String)>>, alive: Sender<()>) {
+async fn live(seedling: Seedling, up: Sender<Result<(), (u16, io::Error)>>, alive: Sender<()>) {
     let shard = seedling.shard.0;
     match build(seedling) {
         Ok(pump) => {
@@ -269,7 +280,7 @@ async fn live(seedling: Seedling, up: Sender<Result<(), (u16, String)>>, alive: 
             pump.run().await;
         }
         Err(error) => {
-            let _ = up.send(Err((shard, error.to_string())));
+            let _ = up.send(Err((shard, error)));
         }
     }
     drop(alive);
@@ -339,7 +350,7 @@ fn share(settings: &Settings, shard_count: usize, listening: &[SocketAddr]) -> S
     let count = shard_count as u64;
     let bound_port = listening.first().map_or(0, SocketAddr::port);
     Settings {
-        connections_max: (settings.connections_max / shard_count as u32).max(1),
+        connections_max: (connection_max(settings) / shard_count as u32).max(1),
         assembly_budget: settings.assembly_budget / count,
         read_budget: settings.read_budget / count,
         announce_port: match settings.announce_port {
@@ -350,9 +361,15 @@ fn share(settings: &Settings, shard_count: usize, listening: &[SocketAddr]) -> S
     }
 }
 
+/// Connections that descriptors allow: a quarter of those is left for files and the rest.
+fn connection_max(settings: &Settings) -> u32 {
+    let affordable = preflight::descriptor_max() / 4 * 3;
+    settings.connections_max.min(u32::try_from(affordable).unwrap_or(u32::MAX))
+}
+
 /// Half of the descriptors that connections leave, shared by the shards.
 fn open_file_max(shard_count: usize, settings: &Settings) -> usize {
-    let rest = preflight::descriptor_max().saturating_sub(u64::from(settings.connections_max));
+    let rest = preflight::descriptor_max().saturating_sub(u64::from(connection_max(settings)));
     let share = rest / 2 / shard_count as u64;
     share.clamp(16, 4096) as usize
 }

@@ -110,6 +110,22 @@ pub(crate) fn descriptor_max() -> u64 {
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
+/// What a shard that could not set up its ring is told as.
+pub(crate) fn shard_refused(shard: u16, error: &io::Error) -> StartError {
+    match error.raw_os_error() {
+        Some(libc::ENOMEM) => memlock_refused(),
+        _ => StartError::Shard { shard, message: error.to_string() },
+    }
+}
+
+/// The limit of locked memory was too small in the end: the kernel counts it per user, over all
+/// processes, so no arithmetic beforehand is exact.
+pub(crate) fn memlock_refused() -> StartError {
+    let limit = getrlimit(Resource::Memlock).current.unwrap_or(u64::MAX);
+    let limit_kib = limit / 1024;
+    StartError::Memlock { limit_kib, needed_kib: limit_kib.saturating_mul(2).max(8192) }
+}
+
 fn check_memlock(limit: Option<u64>) -> Result<(), StartError> {
     match limit {
         Some(limit) if limit < MEMLOCK_MIN => {

@@ -6,6 +6,7 @@ use io_uring::IoUring;
 use io_uring::opcode;
 use io_uring::register::Probe;
 
+use crate::io::preflight;
 use crate::io::preflight::StartError;
 use crate::io::ring::buffers::GROUP;
 use crate::io::ring::buffers::ProvidedBuffers;
@@ -70,19 +71,11 @@ fn try_locked_memory(shard_count: usize) -> Result<(), StartError> {
 
 fn refused(source: io::Error) -> StartError {
     match source.raw_os_error() {
-        Some(libc::ENOMEM) => StartError::Memlock {
-            limit_kib: memlock_kib(),
-            needed_kib: (memlock_kib() * 2).max(8192),
-        },
+        Some(libc::ENOMEM) => preflight::memlock_refused(),
         Some(libc::EMFILE | libc::ENFILE) => StartError::System { what: "descriptors", source },
         Some(libc::EINVAL) => StartError::KernelTooOld { missing: "the rings that we ask for" },
         _ => StartError::IoUringDenied { source },
     }
-}
-
-fn memlock_kib() -> u64 {
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Memlock).current;
-    limit.unwrap_or(u64::MAX) / 1024
 }
 
 #[cfg(test)]
