@@ -32,6 +32,11 @@ fn now() -> Instant {
 }
 
 fn main() {
+    if !std::env::args().any(|argument| argument == "--bench") {
+        // `cargo test --all-targets` runs benches too, unoptimised: minutes for figures of no use.
+        println!("figures only under `cargo bench --bench hashing`");
+        return;
+    }
     // Pieces lie apart by what assembly gives them; leaves are those of one piece.
     for (name, length, memory) in
         [("1 MiB pieces", 1 << 20, 32 << 20), ("16 KiB leaves", 1 << 14, 1 << 20)]

@@ -157,7 +157,9 @@ impl<'a> Stage<'a> {
         self.leeches.push(Peer::start(role)?);
         self.leeches[0].wait_finished(self.deadline)?;
         let sent = libtorrent::uploaded(&mut self.seed.as_mut().context("seed")?.program)?;
-        let most = self.payload.size() + self.payload.size() / 4;
+        // What was on its way at the end of the first run is sent twice: a window of some 4 MB.
+        // From the start again would be half the payload more.
+        let most = self.payload.size() + self.payload.size() * 3 / 8;
         let sent = sent.context("the seed counts what it sends")?;
         ensure!(sent <= most, "expected at most {most} bytes over both runs, got {sent}");
         self.close()
