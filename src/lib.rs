@@ -33,8 +33,8 @@
 //! sent through its bounded inbox and answered within 5 seconds or refused: [`AskError`].
 //!
 //! # The end
-//! [`Session::shutdown`] stops accepting peers, tells trackers, lets disk operations end and joins
-//! the shards; data is synced when its torrent is finished. From its first moment all handles
+//! [`Session::shutdown`] stops accepting peers, tells trackers, lets disk operations end, syncs
+//! what was written and joins the shards. From its first moment all handles
 //! answer [`AskError::Gone`]; they and alert streams may outlive the session. Dropping a session is
 //! the same with a limit of 10 seconds.
 //!

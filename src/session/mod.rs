@@ -147,10 +147,8 @@ impl Session {
         self.shards.listen_addresses()
     }
 
-    /// Stops accepting, tells trackers (within 5 s), closes peers, finishes writes, ends the
-    /// threads. Finished torrents are synced already; what an unfinished one wrote is checked again
-    /// when it is added again. Blocks for about `limit` at most. Handles answer `Gone` from here on
-    /// (A15).
+    /// Stops accepting, tells trackers (within 5 s), closes peers, finishes and syncs writes, ends
+    /// the threads. Blocks for about `limit` at most. Handles answer `Gone` from here on (A15).
     pub fn shutdown(mut self, limit: Duration) -> ShutdownReport {
         self.end(limit)
     }
