@@ -109,13 +109,6 @@ pub enum AlertKind {
         /// At this address (TCP).
         address: SocketAddr,
     },
-    /// The shard cannot accept peers at this address (TCP).
-    ListenFailed {
-        /// The address.
-        address: SocketAddr,
-        /// What the system said and what to do about it.
-        message: String,
-    },
     /// A file of the torrent could not be read or written.
     Storage(StorageError),
     /// A turn of the shard took more than 5 ms (C9).

@@ -11,6 +11,8 @@ use crate::base::digest_lanes::Lanes;
 use crate::base::ids::ShardId;
 use crate::base::published::Published;
 use crate::base::status::TorrentStats;
+use crate::base::storage_error::StorageError;
+use crate::base::storage_error::StorageOperation;
 use crate::content::make::TorrentMaker;
 use crate::content::torrent::Torrent;
 use crate::engine::add::Allocation;
@@ -23,7 +25,9 @@ use crate::engine::settings::Settings;
 struct Host {
     engine: Engine,
     disk: Vec<u8>,
-    is_there: bool,
+    seen: FileSeen,
+    /// Files cannot get their final name.
+    fails_to_name: bool,
     alerts: Vec<AlertKind>,
     replies: usize,
 }
@@ -77,7 +81,10 @@ impl Pair {
             };
             engine.handle_command(Instant::ZERO, Ticket(1), Command::Add(Box::new(addition)));
             let disk = if at == 0 { data.clone() } else { vec![0; len] };
-            Host { engine, disk, is_there: at == 0, alerts: Vec::new(), replies: 0 }
+            let length = len as u64;
+            let seen = if at == 0 { FileSeen::Final { length } } else { FileSeen::Missing };
+            let alerts = Vec::new();
+            Host { engine, disk, seen, fails_to_name: false, alerts, replies: 0 }
         });
         Pair { now: Instant::ZERO, hosts, wire: VecDeque::new(), conns: [None, None] }
     }
@@ -162,12 +169,7 @@ impl Pair {
 impl Host {
     fn disk(&mut self, op: DiskOp) -> DiskReply {
         match op {
-            DiskOp::Open { .. } => {
-                let length = self.disk.len() as u64;
-                let seen =
-                    if self.is_there { FileSeen::Final { length } } else { FileSeen::Missing };
-                DiskReply::Opened(vec![seen])
-            }
+            DiskOp::Open { .. } => DiskReply::Opened(vec![self.seen]),
             DiskOp::Read { offset, length } => {
                 let mut buf = PageBuf::zeroed(length as usize);
                 let start = offset as usize;
@@ -179,6 +181,13 @@ impl Host {
                 self.disk[start..start + data.len()].copy_from_slice(data.bytes());
                 DiskReply::Done
             }
+            DiskOp::Finish { .. } if self.fails_to_name => DiskReply::Failed(StorageError {
+                operation: StorageOperation::Rename,
+                file: "data".to_owned(),
+                piece: None,
+                errno: Some(17),
+                message: "planted".to_owned(),
+            }),
             _ => DiskReply::Done,
         }
     }
@@ -248,7 +257,7 @@ fn a_panic_breaks_its_torrent_and_neither_the_shard_nor_the_others() {
     assert!(host.alerts.iter().any(|alert| matches!(alert, AlertKind::Error { .. })));
     let stats = host.engine.stats();
     assert_eq!((stats.connection_count, stats.assembly_used), (0, 0), "all is given back");
-    host.is_there = true;
+    host.seen = FileSeen::Final { length: 1_000_003 };
     host.engine.handle_command(pair.now, Ticket(5), Command::Resume(TorrentId(1)));
     pair.run(60_000, |pair| pair.hosts[1].is_finished());
     assert!(pair.hosts[0].disk == pair.hosts[1].disk);
@@ -292,4 +301,17 @@ fn a_connection_for_another_shards_torrent_is_handed_over_with_its_bytes() {
     let conn = engine.handle_accepted(pair.now, stranger).expect("there is room");
     engine.handle_bytes(pair.now, conn, &unknown);
     assert!(matches!(engine.poll_output(), Some(Output::Close { .. })));
+}
+
+#[test]
+fn a_file_that_could_not_be_named_is_named_after_a_resume() {
+    let mut pair = Pair::new(100_000, 32_768, &Settings::default());
+    pair.hosts[1].fails_to_name = true;
+    let is_broken = |alert: &AlertKind| matches!(alert, AlertKind::Error { .. });
+    pair.run(5_000, |pair| pair.hosts[1].alerts.iter().any(is_broken));
+    let host = &mut pair.hosts[1];
+    assert!(!host.is_finished());
+    (host.fails_to_name, host.seen) = (false, FileSeen::Part { length: 100_000 });
+    host.engine.handle_command(pair.now, Ticket(5), Command::Resume(TorrentId(1)));
+    pair.run(5_000, |pair| pair.hosts[1].is_finished());
 }

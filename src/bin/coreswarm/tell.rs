@@ -32,9 +32,6 @@ pub(crate) fn words(alert: &Alert) -> String {
         AlertKind::TrackerWarning { url, message } => format!("tracker {url} warns: {message}"),
         AlertKind::TrackerError { url, message } => format!("tracker {url}: {message}"),
         AlertKind::Listening { address } => format!("accepting peers at {address}"),
-        AlertKind::ListenFailed { address, message } => {
-            format!("cannot accept peers at {address}: {message}")
-        }
         AlertKind::Storage(error) => error.to_string(),
         AlertKind::SlowTurn { took, operation } => {
             format!("shard {}: a turn took {took:?}, most of it in {operation}", alert.shard)
@@ -50,7 +47,6 @@ pub(crate) fn is_important(alert: &Alert) -> bool {
     matches!(
         alert.kind,
         AlertKind::Error { .. }
-            | AlertKind::ListenFailed { .. }
             | AlertKind::TrackerError { .. }
             | AlertKind::TrackerWarning { .. }
             | AlertKind::PeerBanned { .. }

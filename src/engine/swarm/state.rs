@@ -204,6 +204,8 @@ impl Swarm {
     /// The job that looks at the torrent's files.
     pub(crate) fn open(&mut self, turn: &mut Turn) {
         self.phase = Phase::Opening;
+        // Whatever failed to be named in an earlier life is tried again in this one.
+        self.naming = 0;
         let op = DiskOp::Open {
             torrent: Arc::clone(&self.torrent),
             directory: self.directory.clone(),
