@@ -55,8 +55,10 @@ pub(crate) mod session;
 pub mod sim;
 
 pub use crate::base::digest::Sha1;
+pub use crate::base::digest::Sha256;
 pub use crate::base::ids::ShardId;
 pub use crate::base::ids::TorrentId;
+pub use crate::base::info_hashes::InfoHashes;
 pub use crate::base::status::PeerStatus;
 pub use crate::base::status::ShardStats;
 pub use crate::base::status::TorrentState;

@@ -17,17 +17,7 @@ impl Sha1 {
 
     /// From 40 hex digits of either case (B8).
     pub fn from_hex(hex: &str) -> Option<Sha1> {
-        let hex = hex.as_bytes();
-        if hex.len() != 40 {
-            return None;
-        }
-        let mut bytes = [0u8; 20];
-        for (byte, pair) in bytes.iter_mut().zip(hex.chunks_exact(2)) {
-            let high = char::from(pair[0]).to_digit(16)?;
-            let low = char::from(pair[1]).to_digit(16)?;
-            *byte = (high * 16 + low) as u8;
-        }
-        Some(Sha1(bytes))
+        from_hex(hex).map(Sha1)
     }
 
     /// Of `bytes`, in one go.
@@ -38,7 +28,7 @@ impl Sha1 {
 
 impl fmt::Display for Sha1 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|b| write!(f, "{b:02x}"))
+        write_hex(f, &self.0)
     }
 }
 
@@ -46,6 +36,65 @@ impl fmt::Debug for Sha1 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self}")
     }
+}
+
+/// A SHA-256 digest: the v2 info hash, and every node of a v2 file's hash tree (BEP 52).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Sha256(pub(crate) [u8; 32]);
+
+impl Sha256 {
+    /// The 32 bytes.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// From 64 hex digits of either case (B8).
+    pub fn from_hex(hex: &str) -> Option<Sha256> {
+        from_hex(hex).map(Sha256)
+    }
+
+    /// Of `bytes`, in one go.
+    pub fn of(bytes: &[u8]) -> Sha256 {
+        Sha256(sha2::Sha256::digest(bytes).into())
+    }
+
+    /// The first 20 bytes: how handshakes, trackers and the DHT, whose fields are that long, name a
+    /// v2 torrent (BEP 52).
+    pub fn truncated(&self) -> Sha1 {
+        let mut short = [0; 20];
+        short.copy_from_slice(&self.0[..20]);
+        Sha1(short)
+    }
+}
+
+impl fmt::Display for Sha256 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_hex(f, &self.0)
+    }
+}
+
+impl fmt::Debug for Sha256 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+fn write_hex(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
+    bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+}
+
+fn from_hex<const N: usize>(hex: &str) -> Option<[u8; N]> {
+    let hex = hex.as_bytes();
+    if hex.len() != 2 * N {
+        return None;
+    }
+    let mut bytes = [0u8; N];
+    for (byte, pair) in bytes.iter_mut().zip(hex.chunks_exact(2)) {
+        let high = char::from(pair[0]).to_digit(16)?;
+        let low = char::from(pair[1]).to_digit(16)?;
+        *byte = (high * 16 + low) as u8;
+    }
+    Some(bytes)
 }
 
 /// The words that SHA-1 starts from (FIPS 180-4, 5.3.1).
@@ -130,6 +179,16 @@ mod tests {
         update(&mut stream, b"a");
         update(&mut stream, b"bc");
         assert_eq!(stream.finish(), digest);
+    }
+
+    #[test]
+    fn a_v2_hash_is_longer_and_named_by_its_first_20_bytes() {
+        let digest = Sha256::of(b"abc");
+        let hex = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(digest.to_string(), hex);
+        assert_eq!(Sha256::from_hex(hex), Some(digest));
+        assert_eq!(Sha256::from_hex(&hex[..40]), None);
+        assert_eq!(digest.truncated().to_string(), hex[..40]);
     }
 
     #[test]

@@ -6,6 +6,7 @@ pub(crate) mod buffer;
 pub(crate) mod digest;
 pub(crate) mod digest_lanes;
 pub(crate) mod ids;
+pub(crate) mod info_hashes;
 pub(crate) mod instant;
 pub(crate) mod limits;
 pub(crate) mod published;
