@@ -2,6 +2,9 @@
 //!
 //! Feature `fuzzing`, hidden, no part of the public API.
 
+use bendy::decoding::Decoder as Oracle;
+use bendy::state_tracker::Token as OracleToken;
+
 use crate::codec::bencode::Document;
 use crate::codec::bencode::Limits;
 use crate::codec::bencode::Value;
@@ -18,11 +21,18 @@ use crate::codec::tracker_udp::UdpRequest;
 use crate::content::torrent::Torrent;
 
 /// Values lie inside the document, siblings inside their parent; parsing a value's own bytes
-/// agrees.
+/// agrees. What bendy, which takes canonical data alone, accepts, we accept, and the other way
+/// round where all keys are sorted.
 pub fn bencode(data: &[u8]) {
     let limits = Limits { depth: 50, tokens: 10_000 };
-    let Ok((document, used)) = Document::parse_prefix(data, limits) else { return };
+    let is_canonical = oracle_accepts(data, limits);
+    let Ok((document, used)) = Document::parse_prefix(data, limits) else {
+        assert!(!is_canonical, "bendy reads this");
+        return;
+    };
     assert_eq!(document.root().span(), 0..used);
+    let is_whole = used == data.len();
+    assert_eq!(is_canonical, is_whole && is_sorted(document.root()), "bendy judges otherwise");
     let _ = document.root().duplicate_key();
     let mut open = vec![document.root()];
     while let Some(value) = open.pop() {
@@ -37,6 +47,37 @@ pub fn bencode(data: &[u8]) {
         open.extend(children.into_iter().take(20));
         open.truncate(200);
     }
+}
+
+/// Whether bendy reads all of `data` as one value within the limits and with integers of 64 bits.
+fn oracle_accepts(data: &[u8], limits: Limits) -> bool {
+    let (mut depth, mut values, mut tokens) = (0, 0, 0);
+    // bendy counts the innermost scalar as a level of its own.
+    for token in Oracle::new(data).with_max_depth(limits.depth as usize).tokens() {
+        match token {
+            Ok(OracleToken::List | OracleToken::Dict) => depth += 1,
+            Ok(OracleToken::End) => depth -= 1,
+            Ok(OracleToken::Num(text)) if text.parse::<i64>().is_err() => return false,
+            Ok(_) => {}
+            Err(_) => return false,
+        }
+        tokens += 1;
+        values += i32::from(depth == 0);
+    }
+    depth == 0 && values == 1 && tokens <= limits.tokens
+}
+
+/// Whether the keys of all dictionaries rise strictly.
+fn is_sorted(root: Value<'_>) -> bool {
+    let mut open = vec![root];
+    while let Some(value) = open.pop() {
+        let keys = value.as_dict().into_iter().flatten().map(|(key, _)| key);
+        if !keys.is_sorted_by(|a, b| a < b) {
+            return false;
+        }
+        open.extend(children(value));
+    }
+    true
 }
 
 fn children(value: Value<'_>) -> Vec<Value<'_>> {
