@@ -1,10 +1,19 @@
 //! A peer's side of the protocol: what each message means, and which ones are faults.
 
+use std::net::SocketAddr;
+
 use super::*;
 use crate::base::digest::Sha1;
+use crate::base::ids::BlockIndex;
 use crate::base::limits::BLOCK_LEN;
 use crate::base::limits::CONTROL_BURST_MAX;
+use crate::base::limits::REJECT_MAX;
+use crate::base::limits::REQUEST_QUEUE_MAX;
 use crate::base::slots::SlotId;
+use crate::codec::extension::ExtensionHandshake;
+use crate::codec::handshake::Handshake;
+use crate::content::layout::Layout;
+use crate::engine::to_ring::ConnId;
 
 const PIECES: u32 = 10;
 

@@ -31,7 +31,7 @@ use crate::engine::choke::Choker;
 use crate::engine::command::Ticket;
 use crate::engine::disk::DiskOp;
 use crate::engine::disk::JobId;
-use crate::engine::peer::Peer;
+use crate::engine::peer::speech::state::Peer;
 use crate::engine::pick::Picker;
 use crate::engine::swarm::assemblies::Assemblies;
 use crate::engine::swarm::file_progress::FileProgress;

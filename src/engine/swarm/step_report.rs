@@ -4,7 +4,7 @@ use crate::base::instant::Instant;
 use crate::base::status::PeerStatus;
 use crate::base::status::TorrentStats;
 use crate::base::status::TorrentStatus;
-use crate::engine::peer::Peer;
+use crate::engine::peer::speech::state::Peer;
 use crate::engine::swarm::readings::Check;
 use crate::engine::swarm::state::PUBLISH_INTERVAL;
 use crate::engine::swarm::state::Swarm;
