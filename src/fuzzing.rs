@@ -99,7 +99,7 @@ pub fn metainfo(data: &[u8]) {
     let covered: u64 = torrent.file_list().spans(0, total).map(|span| u64::from(span.length)).sum();
     assert_eq!(covered, total);
     for piece in torrent.layout().pieces().take(100) {
-        let _ = torrent.piece_hash(piece);
+        let _ = (torrent.piece_hash_v1(piece), torrent.piece_root(piece));
     }
 }
 

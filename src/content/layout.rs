@@ -1,6 +1,7 @@
 //! The piece grid: where pieces and blocks lie. The only maker of [`PieceIndex`].
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::base::ids::BlockIndex;
 use crate::base::ids::PieceIndex;
@@ -10,11 +11,24 @@ use crate::base::limits::PIECE_LEN_MAX;
 
 /// Total size and piece length of one torrent, checked. Every piece but the last is `piece_len`
 /// bytes, every block but the last of its piece 16 KiB (BEP 3). Total size 0 is legal: no pieces.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+///
+/// In a torrent of v2 only, every file starts a piece (BEP 52) and the last piece of each file ends
+/// with the file; the grid counts the gap behind it, so that offsets are the same as in a hybrid,
+/// whose gaps are pad files. A clone costs a counter.
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Layout {
     total: u64,
     piece_len: u32,
     piece_count: u32,
+    /// Pieces with a gap behind their bytes, rising, with the bytes they have.
+    tails: Option<Arc<[Tail]>>,
+}
+
+/// A piece that is short although it is not the last one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Tail {
+    piece: u32,
+    len: u32,
 }
 
 /// A grid that cannot be.
@@ -49,6 +63,13 @@ pub(crate) enum LayoutFault {
     BadRequest { piece: u32, begin: u32, length: u32 },
 }
 
+impl Default for Layout {
+    /// Nothing at all, in pieces of one block.
+    fn default() -> Layout {
+        Layout { total: 0, piece_len: BLOCK_LEN, piece_count: 0, tails: None }
+    }
+}
+
 impl Layout {
     /// `total` bytes in pieces of `piece_len` bytes. Below one block is allowed: old torrents have
     /// it.
@@ -59,15 +80,41 @@ impl Layout {
         let got = total.div_ceil(piece_len.into());
         match u32::try_from(got) {
             Ok(piece_count) if piece_count <= PIECE_COUNT_MAX => {
-                Ok(Layout { total, piece_len, piece_count })
+                Ok(Layout { total, piece_len, piece_count, tails: None })
             }
             _ => Err(LayoutError::PieceCount { got, max: PIECE_COUNT_MAX }),
         }
     }
 
-    /// Bytes of all pieces together.
+    /// The same grid where pieces end early, for a torrent of v2 only: pairs of piece and its
+    /// bytes, rising. Pairs that are not shorter than the grid says change nothing.
+    pub(crate) fn with_tails(mut self, tails: impl Iterator<Item = (u32, u32)>) -> Layout {
+        let full = |piece: &u32| self.piece(*piece).map_or(0, |piece| self.piece_len(piece));
+        let short = tails.filter(|(piece, len)| *len < full(piece));
+        let short: Arc<[Tail]> = short.map(|(piece, len)| Tail { piece, len }).collect();
+        self.tails = (!short.is_empty()).then_some(short);
+        self
+    }
+
+    /// Pieces that are shorter than [`Layout::piece_len_max`], rising, with the bytes they lack:
+    /// the last one, and in a torrent of v2 only the last ones of files.
+    pub(crate) fn short_pieces(&self) -> impl Iterator<Item = (PieceIndex, u32)> + '_ {
+        let last = self.piece_count.checked_sub(1);
+        let tails = self.tails.iter().flat_map(|tails| tails.iter().map(|tail| tail.piece));
+        let pieces = tails.filter(move |piece| Some(*piece) != last).chain(last);
+        let pieces = pieces.map(PieceIndex::from_layout);
+        pieces.map(|piece| (piece, self.piece_len - self.piece_len(piece))).filter(|(_, n)| *n > 0)
+    }
+
+    /// Bytes from the first piece to the end of the last, gaps included.
     pub(crate) fn total(&self) -> u64 {
         self.total
+    }
+
+    /// Bytes of all pieces together, as they come over the wire: without gaps.
+    pub(crate) fn wire_total(&self) -> u64 {
+        let whole = u64::from(self.piece_count) * u64::from(self.piece_len);
+        whole - self.short_pieces().map(|(_, lacks)| u64::from(lacks)).sum::<u64>()
     }
 
     pub(crate) fn piece_count(&self) -> u32 {
@@ -98,8 +145,19 @@ impl Layout {
         (0..self.piece_count).map(PieceIndex::from_layout)
     }
 
-    /// Bytes of `piece`: the last one is what is left.
+    /// Bytes of `piece`, as they are hashed, asked for and stored: the last one is what is left.
     pub(crate) fn piece_len(&self, piece: PieceIndex) -> u32 {
+        if let Some(tails) = &self.tails
+            && let Ok(at) = tails.binary_search_by_key(&piece.as_u32(), |tail| tail.piece)
+            && let Some(tail) = tails.get(at)
+        {
+            return tail.len;
+        }
+        self.grid_len(piece)
+    }
+
+    /// Bytes of `piece` and the gap behind it.
+    fn grid_len(&self, piece: PieceIndex) -> u32 {
         let left = self.total.saturating_sub(self.offset(piece));
         // The smaller of the two fits: one of them is a u32.
         left.min(self.piece_len.into()) as u32
@@ -136,7 +194,7 @@ impl Layout {
     }
 
     /// The check for a peer's request: any range inside the piece, 1 byte to 16 KiB, on the grid or
-    /// not.
+    /// not. The gap behind the end of a v2 file counts as inside, and reads as zeros.
     pub(crate) fn request(
         &self,
         piece: u32,
@@ -145,7 +203,7 @@ impl Layout {
     ) -> Result<PieceIndex, LayoutFault> {
         let index = self.piece(piece)?;
         let end = begin.checked_add(length);
-        let inside = end.is_some_and(|end| end <= self.piece_len(index));
+        let inside = end.is_some_and(|end| end <= self.grid_len(index));
         if length == 0 || length > BLOCK_LEN || !inside {
             return Err(LayoutFault::BadRequest { piece, begin, length });
         }
@@ -188,6 +246,23 @@ mod tests {
         assert_eq!(layout.block_range(last, BlockIndex(1)), (16_384, 3_616));
         assert_eq!(layout.block_range(last, BlockIndex(2)), (32_768, 0));
         assert!(matches!(layout.piece(3), Err(LayoutFault::PieceOutOfRange { piece: 3, .. })));
+    }
+
+    #[test]
+    fn a_piece_that_ends_with_its_file_is_short_on_the_wire() {
+        let grid = Layout::new(5 * 65_536, 65_536).unwrap();
+        let layout = grid.with_tails([(0, 20_000), (1, 65_536), (3, 1), (9, 5)].into_iter());
+        let lens: Vec<_> = layout.pieces().map(|p| layout.piece_len(p)).collect();
+        assert_eq!(lens, [20_000, 65_536, 65_536, 1, 65_536]);
+        let first = layout.piece(0).unwrap();
+        assert_eq!(layout.block_count(first), 2);
+        assert_eq!(layout.block_range(first, BlockIndex(1)), (16_384, 3_616));
+        assert_eq!(layout.offset(layout.piece(1).unwrap()), 65_536, "the grid stays");
+        assert_eq!((layout.total(), layout.wire_total()), (5 * 65_536, 20_000 + 3 * 65_536 + 1));
+        let short: Vec<_> = layout.short_pieces().map(|(p, lacks)| (p.as_u32(), lacks)).collect();
+        assert_eq!(short, [(0, 45_536), (3, 65_535)]);
+        assert!(layout.request(0, 16_384, 16_384).is_ok(), "some ask for the padding, too");
+        assert!(layout.block(first, 16_384, 16_384).is_err(), "but we never do");
     }
 
     #[test]
@@ -254,6 +329,7 @@ mod tests {
             total in 0..3_000_000u64, piece_len in 1_000..200_000u32,
         ) {
             let layout = Layout::new(total, piece_len).unwrap();
+            prop_assert_eq!(layout.wire_total(), total);
             let mut at = 0u64;
             for piece in layout.pieces() {
                 prop_assert_eq!(layout.offset(piece), at);

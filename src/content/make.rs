@@ -212,12 +212,12 @@ impl TorrentMaker {
         let mut encoder = Encoder::new().with_max_depth(DEPTH);
         let pieces: Vec<u8> = hashes.iter().flat_map(Sha1::as_bytes).copied().collect();
         encoder
-            .emit_and_sort_dict(|root| self.emit_root(root, layout, &pieces))
+            .emit_and_sort_dict(|root| self.emit_root(root, &layout, &pieces))
             .and_then(|()| encoder.get_output())
             .map_err(|error| MakeError::Encode(error.to_string()))
     }
 
-    fn emit_root(&self, root: &mut UnsortedDictEncoder, layout: Layout, pieces: &[u8]) -> Emitted {
+    fn emit_root(&self, root: &mut UnsortedDictEncoder, layout: &Layout, pieces: &[u8]) -> Emitted {
         if let Some(first) = self.trackers.iter().flatten().next() {
             root.emit_pair(b"announce", first)?;
         }
@@ -241,7 +241,7 @@ impl TorrentMaker {
         })
     }
 
-    fn emit_info(&self, info: &mut UnsortedDictEncoder, layout: Layout, pieces: &[u8]) -> Emitted {
+    fn emit_info(&self, info: &mut UnsortedDictEncoder, layout: &Layout, pieces: &[u8]) -> Emitted {
         info.emit_pair(b"name", &self.name)?;
         info.emit_pair(b"piece length", layout.piece_len_max())?;
         info.emit_pair_with(b"pieces", |e| e.emit_bytes(pieces))?;
@@ -321,7 +321,8 @@ mod tests {
         assert_eq!(torrent.comment(), Some("hello"));
         assert_eq!(torrent.created_by(), Some("coreswarm"));
         assert_eq!(torrent.creation_date(), Some(7));
-        let read: Vec<_> = torrent.layout().pieces().map(|p| torrent.piece_hash(p)).collect();
+        let read: Vec<_> =
+            torrent.layout().pieces().map(|p| torrent.piece_hash_v1(p).unwrap()).collect();
         assert_eq!(read, hashes);
     }
 

@@ -4,4 +4,6 @@ pub(crate) mod clean_path;
 pub(crate) mod files;
 pub(crate) mod layout;
 pub(crate) mod make;
+pub(crate) mod merkle;
+pub(crate) mod piece_roots;
 pub(crate) mod torrent;

@@ -3,10 +3,13 @@
 use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::base::digest::Sha1;
+use crate::base::digest::Sha256;
 use crate::base::ids::FileIndex;
 use crate::base::ids::PieceIndex;
+use crate::base::info_hashes::InfoHashes;
 use crate::base::limits::PIECE_LEN_MAX;
 use crate::base::limits::PIECE_LEN_MIN;
 use crate::base::limits::TORRENT_FILE_LEN_MAX;
@@ -26,6 +29,7 @@ use crate::content::files::FileKind;
 use crate::content::files::FileList;
 use crate::content::layout::Layout;
 use crate::content::layout::LayoutError;
+use crate::content::piece_roots::PieceRoots;
 
 /// Bytes of a tracker or web seed URL; longer ones are left out. Real ones stay below 500.
 const URL_LEN_MAX: usize = 2048;
@@ -36,14 +40,17 @@ const WEB_SEED_MAX: usize = 100;
 ///
 /// Made from a .torrent file by [`Torrent::parse`]. All paths are safe to create below a directory,
 /// all sizes agree with each other, and there is one hash for each piece.
+#[derive(Clone)]
 pub struct Torrent {
-    info_hash: Sha1,
+    info_hashes: InfoHashes,
     name: String,
     layout: Layout,
     files: FileList,
     /// The raw `info` dictionary; the piece hashes are read out of it.
-    info: Box<[u8]>,
-    hashes_at: usize,
+    info: Arc<[u8]>,
+    /// Where in `info` the v1 hashes start; `None` without any.
+    hashes_at: Option<usize>,
+    roots: PieceRoots,
     is_private: bool,
     trackers: Vec<Vec<String>>,
     url_list: Vec<String>,
@@ -116,20 +123,67 @@ impl Torrent {
         Torrent::from_metainfo(&Metainfo::read(document.root())?)
     }
 
+    /// From a raw `info` dictionary alone, as peers send it (BEP 9), and what a magnet link knew
+    /// besides. Layers of v2 files are not known: see [`Torrent::missing_layers`].
+    pub(crate) fn from_info(
+        info: &[u8],
+        trackers: &[Vec<String>],
+        url_list: &[String],
+    ) -> Result<Torrent, TorrentError> {
+        let document = Document::parse(info, metainfo::LIMITS)?;
+        let metainfo = Metainfo {
+            info: Info::read(document.root())?,
+            announce: None,
+            tiers: trackers.iter().map(|tier| tier.iter().map(String::as_str).collect()).collect(),
+            url_list: url_list.iter().map(String::as_str).collect(),
+            comment: None,
+            created_by: None,
+            creation_date: None,
+        };
+        Torrent::from_metainfo(&metainfo)
+    }
+
+    /// What is known of a magnet before its metadata: names and trackers in tiers, no pieces and no
+    /// files. Without a name, the first info hash is it.
+    pub(crate) fn nameless(
+        info_hashes: InfoHashes,
+        name: Option<&str>,
+        trackers: &[Vec<String>],
+    ) -> Torrent {
+        let tiers = trackers.iter().map(|tier| tier.iter().map(String::as_str).collect()).collect();
+        let name = name.map(|name| clean_element(name.as_bytes()));
+        Torrent {
+            info_hashes,
+            name: name.unwrap_or_else(|| info_hashes.primary().to_string()),
+            layout: Layout::default(),
+            files: FileList::default(),
+            info: Arc::default(),
+            hashes_at: None,
+            roots: PieceRoots::default(),
+            is_private: false,
+            trackers: read_trackers(tiers, None),
+            url_list: Vec::new(),
+            comment: None,
+            created_by: None,
+            creation_date: None,
+        }
+    }
+
     pub(crate) fn from_metainfo(metainfo: &Metainfo<'_>) -> Result<Torrent, TorrentError> {
         let info = &metainfo.info;
         let name = clean_element(info.name);
         let files = read_files(&name, &info.content)?;
         let layout = read_layout(info, files.total())?;
         Ok(Torrent {
-            info_hash: Sha1::of(info.raw),
+            info_hashes: InfoHashes::from_v1(Sha1::of(info.raw)),
             name,
             layout,
             files,
             info: info.raw.into(),
-            hashes_at: info.pieces_at,
+            hashes_at: Some(info.pieces_at),
+            roots: PieceRoots::default(),
             is_private: info.is_private,
-            trackers: read_trackers(metainfo),
+            trackers: read_trackers(metainfo.tiers.clone(), metainfo.announce),
             url_list: read_urls(&metainfo.url_list).take(WEB_SEED_MAX).collect(),
             comment: metainfo.comment.map(lossy),
             created_by: metainfo.created_by.map(lossy),
@@ -137,9 +191,21 @@ impl Torrent {
         })
     }
 
-    /// The v1 name of the torrent in trackers and peers: SHA-1 over the raw `info` dictionary.
+    /// The torrent's names: SHA-1 over the raw `info` dictionary for v1 (BEP 3), SHA-256 over the
+    /// same bytes for v2 (BEP 52), both for a hybrid.
+    pub fn info_hashes(&self) -> InfoHashes {
+        self.info_hashes
+    }
+
+    /// The 20 bytes that name the torrent first: v1, or v2 truncated where there is no v1.
     pub fn info_hash(&self) -> Sha1 {
-        self.info_hash
+        self.info_hashes.primary()
+    }
+
+    /// Whether this is more than a name: false for a magnet whose metadata has not come yet, which
+    /// has neither files nor pieces.
+    pub fn has_metadata(&self) -> bool {
+        !self.info.is_empty()
     }
 
     /// The torrent's name, made safe: the file of a single-file torrent, else the directory of all
@@ -204,24 +270,70 @@ impl Torrent {
         &self.info
     }
 
-    pub(crate) fn layout(&self) -> Layout {
-        self.layout
+    pub(crate) fn layout(&self) -> &Layout {
+        &self.layout
     }
 
     pub(crate) fn file_list(&self) -> &FileList {
         &self.files
     }
 
-    /// What the piece must hash to.
-    pub(crate) fn piece_hash(&self, piece: PieceIndex) -> Sha1 {
-        let start = self.hashes_at + piece.as_usize() * 20;
-        let mut hash = [0; 20];
-        // There is one hash for each piece of this layout; a piece of another torrent matches
-        // nothing.
-        if let Some(bytes) = self.info.get(start..start + 20) {
-            hash.copy_from_slice(bytes);
-        }
-        Sha1(hash)
+    /// What SHA-1 over the piece, pads included, must be; `None` in a torrent of v2 only.
+    pub(crate) fn piece_hash_v1(&self, piece: PieceIndex) -> Option<Sha1> {
+        let start = self.hashes_at? + piece.as_usize() * 20;
+        let bytes = self.info.get(start..start + 20)?;
+        Some(Sha1(bytes.try_into().ok()?))
+    }
+
+    /// The root that the leaves of the piece must have (BEP 52), over the file's bytes without
+    /// pads: from the file's piece layer, or the file's own root if the file is at most one piece
+    /// long. `None` in a torrent of v1 only, and where the layer is not known yet.
+    pub(crate) fn piece_root(&self, piece: PieceIndex) -> Option<Sha256> {
+        self.roots.piece_root(piece)
+    }
+
+    /// Leaves of the piece's subtree, padding included, a power of two: those of a whole piece in a
+    /// file longer than that, else those of the file. 0 in a torrent of v1 only.
+    pub(crate) fn piece_tree_width(&self, piece: PieceIndex) -> u32 {
+        self.roots.piece_tree_width(piece)
+    }
+
+    /// The file's root (BEP 52); `None` for empty files, pads, links, and in torrents of v1 only.
+    pub(crate) fn file_root(&self, file: FileIndex) -> Option<Sha256> {
+        self.roots.file_root(file)
+    }
+
+    /// A file with this root: all of them have the same bytes.
+    pub(crate) fn file_with_root(&self, root: &Sha256) -> Option<FileIndex> {
+        self.roots.file_with_root(root)
+    }
+
+    /// The roots of all pieces of a file that is longer than one piece; `None` for all others and
+    /// where the layer is not known yet.
+    pub(crate) fn layer(&self, file: FileIndex) -> Option<&[Sha256]> {
+        self.roots.layer(file)
+    }
+
+    /// Files longer than one piece whose layer is not known: after [`Torrent::from_info`], because
+    /// layers stand outside of `info`.
+    pub(crate) fn missing_layers(&self) -> impl Iterator<Item = FileIndex> + '_ {
+        self.roots.missing_layers()
+    }
+
+    /// Whether `layer` is the file's: one root per piece, and the file's root above them.
+    pub(crate) fn is_layer(&self, file: FileIndex, layer: &[Sha256]) -> bool {
+        self.roots.is_layer(file, layer)
+    }
+
+    /// The same torrent that also knows the layers of these files; whatever is no layer of its file
+    /// is left out. Copies the roots: not for every layer that comes in.
+    pub(crate) fn with_layers<'a>(
+        &self,
+        layers: impl Iterator<Item = (FileIndex, &'a [Sha256])>,
+    ) -> Torrent {
+        let mut torrent = self.clone();
+        layers.for_each(|(file, layer)| torrent.roots.learn(file, layer));
+        torrent
     }
 
     /// Numbers of the pieces that hold a byte of `file`; empty for an empty file.
@@ -236,7 +348,7 @@ impl Torrent {
 impl fmt::Debug for Torrent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (files, pieces) = (self.files().len(), self.piece_count());
-        write!(f, "Torrent({} {:?}, {files} files, {pieces} pieces)", self.info_hash, self.name)
+        write!(f, "Torrent({} {:?}, {files} files, {pieces} pieces)", self.info_hashes, self.name)
     }
 }
 
@@ -288,10 +400,10 @@ fn pad_path(name: &str, length: u64) -> PathBuf {
 }
 
 /// `announce-list` where it names a tracker, else `announce` (BEP 12); each URL once.
-fn read_trackers(metainfo: &Metainfo<'_>) -> Vec<Vec<String>> {
+fn read_trackers(raw: Vec<Vec<&str>>, announce: Option<&str>) -> Vec<Vec<String>> {
     let mut seen = std::collections::BTreeSet::new();
     let mut tiers: Vec<Vec<String>> = Vec::new();
-    for tier in &metainfo.tiers {
+    for tier in &raw {
         let urls = read_urls(tier);
         let fresh = urls.filter(|url| seen.len() < TRACKER_MAX && seen.insert(url.clone()));
         let tier: Vec<String> = fresh.collect();
@@ -300,7 +412,7 @@ fn read_trackers(metainfo: &Metainfo<'_>) -> Vec<Vec<String>> {
         }
     }
     if tiers.is_empty() {
-        let announce: Vec<String> = read_urls(metainfo.announce.as_slice()).collect();
+        let announce: Vec<String> = read_urls(announce.as_slice()).collect();
         tiers.extend((!announce.is_empty()).then_some(announce));
     }
     tiers

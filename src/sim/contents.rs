@@ -134,7 +134,7 @@ impl Contents {
         let is_right = self.proven.contains(&piece)
             || self
                 .read(layout.offset(piece), layout.piece_len(piece))
-                .is_some_and(|bytes| Sha1::of(bytes) == self.torrent.piece_hash(piece));
+                .is_some_and(|bytes| Some(Sha1::of(bytes)) == self.torrent.piece_hash_v1(piece));
         if is_right {
             self.proven.insert(piece);
         }
@@ -143,7 +143,7 @@ impl Contents {
 
     /// Whether every piece with a byte of the file is right.
     pub(crate) fn is_file_right(&mut self, file: FileIndex) -> bool {
-        let layout = self.torrent.layout();
+        let layout = self.torrent.layout().clone();
         let pieces = self.torrent.pieces_of(file);
         pieces.filter_map(|raw| layout.piece(raw).ok()).all(|piece| self.is_piece_right(piece))
     }

@@ -31,7 +31,8 @@ fn files_pieces_and_trackers_are_read() {
     ];
     assert_eq!(files, expected);
     assert_eq!(torrent.trackers(), [vec!["http://t/a", "udp://u:1"], vec!["http://v/a"]]);
-    let hashes: Vec<_> = torrent.layout().pieces().map(|p| torrent.piece_hash(p)).collect();
+    let hashes: Vec<_> =
+        torrent.layout().pieces().map(|p| torrent.piece_hash_v1(p).unwrap()).collect();
     assert_eq!(hashes, [Sha1(*b"01234567890123456789"); 2]);
     assert_eq!(torrent.pieces_of(FileIndex(0)), 0..1);
     assert_eq!(torrent.pieces_of(FileIndex(2)), 1..2);
@@ -47,7 +48,7 @@ fn the_info_hash_is_over_the_bytes_as_they_are() {
     assert_eq!(torrent.info_hash(), Sha1::of(info));
     assert_eq!(torrent.info_bytes(), info);
     let piece = torrent.layout().piece(0).unwrap();
-    assert_eq!(torrent.piece_hash(piece), Sha1(*b"01234567890123456789"));
+    assert_eq!(torrent.piece_hash_v1(piece).unwrap(), Sha1(*b"01234567890123456789"));
 }
 
 /// A dictionary under construction: pairs in the order given, sorted or not, once or twice.
@@ -452,4 +453,31 @@ proptest! {
         }
         prop_assert_eq!(Sha1::of(torrent.info_bytes()), torrent.info_hash());
     }
+}
+
+#[test]
+fn a_raw_info_dictionary_and_a_magnets_trackers_make_the_same_torrent() {
+    let whole = Torrent::parse(TORRENT).unwrap();
+    let tiers = [vec!["http://t/a".to_owned()], vec!["http://t/a".to_owned(), "x y".to_owned()]];
+    let torrent =
+        Torrent::from_info(whole.info_bytes(), &tiers, &["http://w/".to_owned()]).unwrap();
+    assert_eq!(torrent.info_hashes(), whole.info_hashes());
+    assert_eq!(torrent.files(), whole.files());
+    assert_eq!(torrent.trackers(), [["http://t/a"]], "cleaned like those of a file");
+    assert_eq!(torrent.url_list(), ["http://w/"]);
+    assert!(Torrent::from_info(TORRENT, &[], &[]).is_err(), "a whole file is no info dictionary");
+    assert!(Torrent::from_info(b"d4:name1:ae", &[], &[]).is_err());
+}
+
+#[test]
+fn a_magnet_without_metadata_is_a_torrent_without_pieces_and_files() {
+    let names = InfoHashes::from_v1(Sha1([7; 20]));
+    let tiers = [vec!["http://t/a".to_owned()]];
+    let torrent = Torrent::nameless(names, Some("../a"), &tiers);
+    assert_eq!((torrent.name(), torrent.info_hashes()), (".._a", names));
+    assert_eq!((torrent.piece_count(), torrent.total_length()), (0, 0));
+    assert!(torrent.files().is_empty() && !torrent.has_metadata());
+    assert_eq!(torrent.trackers(), tiers);
+    assert_eq!(Torrent::nameless(names, None, &[]).name(), "07".repeat(20));
+    assert!(Torrent::parse(TORRENT).unwrap().has_metadata());
 }

@@ -79,18 +79,18 @@ pub(crate) struct HashReport {
 
 impl Assemblies {
     /// Opens a piece that gathers in memory.
-    pub(crate) fn open_whole(&mut self, layout: Layout, piece: PieceIndex, pool: &Pool) {
+    pub(crate) fn open_whole(&mut self, layout: &Layout, piece: PieceIndex, pool: &Pool) {
         let buf = pool.take(layout.piece_len(piece) as usize);
         self.open(layout, piece, Data::Filling(buf));
     }
 
     /// Opens a piece that is written through.
-    pub(crate) fn open_through(&mut self, layout: Layout, piece: PieceIndex) {
+    pub(crate) fn open_through(&mut self, layout: &Layout, piece: PieceIndex) {
         let digests = vec![Sha1([0; 20]); layout.block_count(piece) as usize];
         self.open(layout, piece, Data::Through { arriving: BTreeMap::new(), digests, writes: 0 });
     }
 
-    fn open(&mut self, layout: Layout, piece: PieceIndex, data: Data) {
+    fn open(&mut self, layout: &Layout, piece: PieceIndex, data: Data) {
         let senders = vec![NOBODY; layout.block_count(piece) as usize];
         let (addresses, stream) = (SmallVec::new(), Sha1Stream::default());
         self.open
@@ -318,7 +318,7 @@ mod tests {
         let layout = Layout::new(100_000, 65_536).unwrap();
         let piece = layout.piece(1).unwrap();
         let mut all = Assemblies::default();
-        all.open_whole(layout, piece, &Pool::new(0));
+        all.open_whole(&layout, piece, &Pool::new(0));
         let assembly = all.get_mut(piece).unwrap();
         for block in 0..3u32 {
             let length = layout.block_range(piece, BlockIndex(block)).1 as usize;
@@ -350,7 +350,7 @@ mod tests {
         for (piece_count, blocks, is_worth_it) in [(5, 4, false), (6, 2, true), (16, 1, false)] {
             let mut all = Assemblies::default();
             for piece in layout.pieces().take(piece_count) {
-                all.open_whole(layout, piece, &pool);
+                all.open_whole(&layout, piece, &pool);
                 let assembly = all.get_mut(piece).unwrap();
                 for block in (0..blocks).rev() {
                     assembly.fill(BlockIndex(block), 0, &[piece.as_u32() as u8; 16_384]);
@@ -380,7 +380,7 @@ mod tests {
         let layout = Layout::new(1 << 20, 1 << 20).unwrap();
         let piece = layout.piece(0).unwrap();
         let mut all = Assemblies::default();
-        all.open_through(layout, piece);
+        all.open_through(&layout, piece);
         let assembly = all.get_mut(piece).unwrap();
         assembly.begin_through(BlockIndex(5), BLOCK_LEN, &Pool::new(0));
         assert_eq!(assembly.held(), u64::from(BLOCK_LEN));

@@ -36,7 +36,7 @@ impl Readings {
 
     /// Offset in the torrent and length of the next read of `piece`; `None` when all of it was
     /// read.
-    pub(crate) fn next_read(&self, layout: Layout, piece: PieceIndex) -> Option<(u64, u32)> {
+    pub(crate) fn next_read(&self, layout: &Layout, piece: PieceIndex) -> Option<(u64, u32)> {
         let position = self.open.get(&piece)?.position;
         let length = layout.piece_len(piece).saturating_sub(position).min(READ_LEN);
         (length > 0).then(|| (layout.offset(piece) + u64::from(position), length))
@@ -83,7 +83,7 @@ impl Check {
     }
 
     /// The next piece to read, in order.
-    pub(crate) fn next_piece(&mut self, layout: Layout) -> Option<PieceIndex> {
+    pub(crate) fn next_piece(&mut self, layout: &Layout) -> Option<PieceIndex> {
         while self.cursor < self.pending.len() {
             let raw = self.cursor;
             self.cursor += 1;
@@ -118,9 +118,9 @@ mod tests {
         let mut check = Check::new(plausible);
         let mut readings = Readings::default();
         let mut reads = Vec::new();
-        while let Some(piece) = check.next_piece(layout) {
+        while let Some(piece) = check.next_piece(&layout) {
             readings.open(piece);
-            while let Some((offset, length)) = readings.next_read(layout, piece) {
+            while let Some((offset, length)) = readings.next_read(&layout, piece) {
                 reads.push((piece.as_u32(), offset >> 20, length >> 20));
                 readings.take_stream(piece, length).unwrap();
             }

@@ -131,10 +131,11 @@ pub(crate) const PUBLISH_INTERVAL: Duration = Duration::from_millis(200);
 
 impl Swarm {
     pub(crate) fn new(slot: SlotId, addition: Addition, now: Instant, turn: &mut Turn) -> Swarm {
-        let layout = addition.torrent.layout();
+        let layout = addition.torrent.layout().clone();
+        let have = Bitfield::zeros(layout.piece_count());
         let mut candidates = Candidates::default();
         addition.peers.iter().for_each(|address| candidates.add(now, *address));
-        let mut picker = Picker::new(layout);
+        let mut picker = Picker::new(layout.clone());
         picker.set_sequential(addition.order == PieceOrder::Sequential);
         Swarm {
             slot,
@@ -145,7 +146,7 @@ impl Swarm {
             phase: if addition.is_paused { Phase::Paused } else { Phase::Opening },
             error: None,
             leave: None,
-            have: Bitfield::zeros(layout.piece_count()),
+            have,
             picker,
             assemblies: Assemblies::default(),
             readings: Readings::default(),

@@ -30,7 +30,7 @@ impl Swarm {
             ip: turn.settings.announce_ip,
             uploaded: self.sent.total(),
             downloaded: self.received.total(),
-            left: self.layout.total() - self.have_bytes(),
+            left: self.layout.wire_total() - self.have_bytes(),
             numwant: if has_enough { 0 } else { turn.settings.numwant },
         }
     }
@@ -39,14 +39,8 @@ impl Swarm {
     pub(crate) fn have_bytes(&self) -> u64 {
         let count = self.have.count_ones();
         let whole = u64::from(count) * u64::from(self.layout.piece_len_max());
-        // The last piece may be shorter than the others.
-        let last = self.layout.piece_count().saturating_sub(1);
-        match self.layout.piece(last) {
-            Ok(piece) if self.have.get(last) => {
-                whole - u64::from(self.layout.piece_len_max() - self.layout.piece_len(piece))
-            }
-            _ => whole,
-        }
+        let short = self.layout.short_pieces().filter(|(piece, _)| self.have.get(piece.as_u32()));
+        whole - short.map(|(_, lacks)| u64::from(lacks)).sum::<u64>()
     }
 
     pub(crate) fn handle_http(

@@ -34,7 +34,7 @@ impl Swarm {
                 self.is_starved = true;
                 break;
             }
-            let Some(piece) = check.next_piece(self.layout) else { break };
+            let Some(piece) = check.next_piece(&self.layout) else { break };
             self.readings.open(piece);
             self.read_on(turn, piece);
         }
@@ -49,7 +49,7 @@ impl Swarm {
     /// was written through may find none, and reads all the same, since nothing else would make it
     /// go on.
     pub(crate) fn read_on(&mut self, turn: &mut Turn, piece: PieceIndex) {
-        let Some((offset, length)) = self.readings.next_read(self.layout, piece) else { return };
+        let Some((offset, length)) = self.readings.next_read(&self.layout, piece) else { return };
         let taken = if turn.checks.take(u64::from(length)) { length } else { 0 };
         let purpose = Purpose::Check { piece, length: taken };
         self.disk(turn, purpose, DiskOp::Read { offset, length });
@@ -79,7 +79,7 @@ impl Swarm {
         HashJob { piece, stream, held, .. }: HashJob,
     ) {
         turn.free_checks(held);
-        if self.readings.next_read(self.layout, piece).is_some() {
+        if self.readings.next_read(&self.layout, piece).is_some() {
             self.readings.put_stream(piece, stream);
             self.read_on(turn, piece);
             return;
@@ -99,7 +99,7 @@ impl Swarm {
     }
 
     fn judge(&mut self, now: Instant, turn: &mut Turn, piece: PieceIndex, digest: Sha1) {
-        let is_good = digest == self.torrent.piece_hash(piece);
+        let is_good = Some(digest) == self.torrent.piece_hash_v1(piece);
         self.changed();
         match &mut self.check {
             Some(check) => {

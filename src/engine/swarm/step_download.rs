@@ -56,7 +56,7 @@ impl Swarm {
             share: if is_suspect { Share::Whole } else { Share::Shared },
             only: peer.chokes_us().then_some(&peer.allowed_fast[..]),
         };
-        let (layout, assemblies) = (self.layout, &mut self.assemblies);
+        let (layout, assemblies) = (&self.layout, &mut self.assemblies);
         let (budget, pool) = (&mut turn.assembly, &turn.pool);
         let mut is_refused = false;
         let mut may_start = |piece: PieceIndex| {
@@ -219,7 +219,7 @@ impl Swarm {
     fn piece_hashed(&mut self, now: Instant, turn: &mut Turn, piece: PieceIndex) {
         let Some(assembly) = self.assemblies.get_mut(piece) else { return };
         let Some((digest, data)) = assembly.take_digest() else { return };
-        if digest != self.torrent.piece_hash(piece) {
+        if Some(digest) != self.torrent.piece_hash_v1(piece) {
             return self.piece_failed(now, turn, piece);
         }
         self.acquit(now, turn, piece);

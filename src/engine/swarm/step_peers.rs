@@ -72,7 +72,7 @@ impl Swarm {
         (address, is_inbound): (SocketAddr, bool),
         theirs: &Handshake,
     ) {
-        let mut peer = Peer::new(conn, address, is_inbound, theirs, self.layout, now);
+        let mut peer = Peer::new(conn, address, is_inbound, theirs, self.layout.clone(), now);
         if is_inbound {
             peer.greet(&Handshake::ours(self.info_hash, self.peer_id));
         }

@@ -33,7 +33,7 @@ impl Swarm {
             piece_count: self.layout.piece_count(),
             have_count: self.have.count_ones(),
             have_bytes: self.have_bytes(),
-            total_bytes: self.layout.total(),
+            total_bytes: self.layout.wire_total(),
             checked_count: self.check.as_ref().map_or(0, Check::checked_count),
             downloaded: self.received.total(),
             uploaded: self.sent.total(),

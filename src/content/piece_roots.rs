@@ -1,0 +1,155 @@
+//! What the pieces of a v2 torrent must hash to: file roots and piece layers (BEP 52).
+
+use std::sync::Arc;
+
+use crate::base::digest::Sha256;
+use crate::base::ids::FileIndex;
+use crate::base::ids::PieceIndex;
+use crate::base::limits::BLOCK_LEN;
+use crate::content::merkle;
+
+/// The roots of one torrent; empty for v1. A clone costs counters.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct PieceRoots {
+    /// Bytes per piece.
+    piece_len: u32,
+    /// Files that have bytes, in the order of their pieces.
+    files: Vec<RootedFile>,
+    /// Positions in `files`, sorted by root.
+    by_root: Vec<u32>,
+}
+
+#[derive(Clone, Debug)]
+struct RootedFile {
+    file: FileIndex,
+    first_piece: u32,
+    length: u64,
+    root: Sha256,
+    /// The roots of its pieces, if it has more than one and they are known.
+    layer: Option<Arc<[Sha256]>>,
+}
+
+impl PieceRoots {
+    /// No roots yet, in pieces of `piece_len` bytes: a power of two, 16 KiB at least.
+    pub(crate) fn new(piece_len: u32) -> PieceRoots {
+        PieceRoots { piece_len, ..PieceRoots::default() }
+    }
+
+    /// The next file that has bytes.
+    pub(crate) fn push(&mut self, file: FileIndex, first_piece: u32, length: u64, root: Sha256) {
+        self.files.push(RootedFile { file, first_piece, length, root, layer: None });
+    }
+
+    /// After the last [`PieceRoots::push`].
+    pub(crate) fn sort(&mut self) {
+        self.by_root = (0..self.files.len() as u32).collect();
+        self.by_root.sort_unstable_by_key(|at| self.files[*at as usize].root);
+    }
+
+    pub(crate) fn piece_root(&self, piece: PieceIndex) -> Option<Sha256> {
+        let file = self.file_of(piece)?;
+        if file.length <= self.piece_len.into() {
+            return Some(file.root);
+        }
+        file.layer.as_ref()?.get((piece.as_u32() - file.first_piece) as usize).copied()
+    }
+
+    pub(crate) fn piece_tree_width(&self, piece: PieceIndex) -> u32 {
+        let Some(file) = self.file_of(piece) else { return 0 };
+        let bytes = file.length.min(self.piece_len.into()) as u32;
+        bytes.div_ceil(BLOCK_LEN).next_power_of_two()
+    }
+
+    pub(crate) fn file_root(&self, file: FileIndex) -> Option<Sha256> {
+        self.find(file).map(|file| file.root)
+    }
+
+    pub(crate) fn file_with_root(&self, root: &Sha256) -> Option<FileIndex> {
+        let found = self.by_root.binary_search_by_key(root, |at| self.files[*at as usize].root);
+        let at = *self.by_root.get(found.ok()?)?;
+        self.files.get(at as usize).map(|file| file.file)
+    }
+
+    pub(crate) fn layer(&self, file: FileIndex) -> Option<&[Sha256]> {
+        self.find(file)?.layer.as_deref()
+    }
+
+    pub(crate) fn missing_layers(&self) -> impl Iterator<Item = FileIndex> + '_ {
+        let missing = |file: &&RootedFile| file.layer.is_none() && self.piece_count(file) > 1;
+        self.files.iter().filter(missing).map(|file| file.file)
+    }
+
+    pub(crate) fn is_layer(&self, file: FileIndex, layer: &[Sha256]) -> bool {
+        let Some(file) = self.find(file) else { return false };
+        let count = self.piece_count(file);
+        let level = (self.piece_len / BLOCK_LEN).max(1).ilog2();
+        count > 1 && layer.len() as u64 == count && merkle::root_above(layer, level, 1) == file.root
+    }
+
+    /// Keeps a layer, if it is the file's.
+    pub(crate) fn learn(&mut self, file: FileIndex, layer: &[Sha256]) {
+        if self.is_layer(file, layer)
+            && let Ok(at) = self.files.binary_search_by_key(&file, |file| file.file)
+        {
+            self.files[at].layer = Some(layer.into());
+        }
+    }
+
+    fn piece_count(&self, file: &RootedFile) -> u64 {
+        file.length.div_ceil(self.piece_len.max(1).into())
+    }
+
+    fn find(&self, file: FileIndex) -> Option<&RootedFile> {
+        let at = self.files.binary_search_by_key(&file, |file| file.file).ok()?;
+        self.files.get(at)
+    }
+
+    fn file_of(&self, piece: PieceIndex) -> Option<&RootedFile> {
+        let behind = self.files.partition_point(|file| file.first_piece <= piece.as_u32());
+        self.files.get(behind.checked_sub(1)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::content::layout::Layout;
+
+    fn leaves(count: u32) -> Vec<Sha256> {
+        (0..count).map(|number| Sha256::of(&number.to_be_bytes())).collect()
+    }
+
+    #[test]
+    fn a_piece_is_checked_by_its_layer_or_by_the_root_of_its_small_file() {
+        let layout = Layout::new(5 * 32_768, 32_768).unwrap();
+        let piece = |raw| layout.piece(raw).unwrap();
+        let (layer, small) = (leaves(3), Sha256::of(b"small"));
+        let root = merkle::root_above(&layer, 1, 4);
+        let mut roots = PieceRoots::new(32_768);
+        roots.push(FileIndex(0), 0, 1, small);
+        roots.push(FileIndex(2), 1, 32_768 * 2 + 1, root);
+        roots.push(FileIndex(7), 4, 16_385, small);
+        roots.sort();
+        assert_eq!(roots.piece_root(piece(0)), Some(small));
+        assert_eq!(roots.piece_root(piece(2)), None, "not known yet");
+        assert_eq!(roots.missing_layers().collect::<Vec<_>>(), [FileIndex(2)]);
+        roots.learn(FileIndex(2), &layer[..2]);
+        roots.learn(FileIndex(2), &leaves(4));
+        roots.learn(FileIndex(0), &layer);
+        assert_eq!(roots.missing_layers().count(), 1, "no layer, no change");
+        roots.learn(FileIndex(2), &layer);
+        assert_eq!(roots.missing_layers().count(), 0);
+        assert_eq!(roots.layer(FileIndex(2)), Some(&layer[..]));
+        let found: Vec<_> = layout.pieces().map(|piece| roots.piece_root(piece)).collect();
+        let expected = [small, layer[0], layer[1], layer[2], small].map(Some);
+        assert_eq!(found, expected);
+        let widths: Vec<_> = layout.pieces().map(|piece| roots.piece_tree_width(piece)).collect();
+        assert_eq!(widths, [1, 2, 2, 2, 2]);
+        assert_eq!(
+            (roots.file_root(FileIndex(2)), roots.file_root(FileIndex(1))),
+            (Some(root), None)
+        );
+        assert_eq!(roots.file_with_root(&root), Some(FileIndex(2)));
+        assert_eq!(roots.file_with_root(&layer[0]), None);
+    }
+}
