@@ -10,10 +10,15 @@ use crate::codec::bencode::Limits;
 use crate::codec::bencode::Value;
 use crate::codec::extension::ExtensionHandshake;
 use crate::codec::handshake::info_hash_at;
-use crate::codec::message::Decoder;
-use crate::codec::message::MessageFault;
-use crate::codec::message::MessageLimits;
-use crate::codec::message::Token;
+use crate::codec::hash_request::HASH_COUNT_MAX;
+use crate::codec::hash_request::HASH_LEN;
+use crate::codec::hash_request::HASH_REQUEST_LEN;
+use crate::codec::hash_request::HashRequest;
+use crate::codec::hash_request::hashes;
+use crate::codec::message_decoder::Decoder;
+use crate::codec::message_decoder::MessageFault;
+use crate::codec::message_decoder::MessageLimits;
+use crate::codec::message_decoder::Token;
 use crate::codec::tracker_http;
 use crate::codec::tracker_udp::Family;
 use crate::codec::tracker_udp::UdpReply;
@@ -121,6 +126,21 @@ pub fn peer_message(data: &[u8]) {
     }
     second = second.and_then(|()| decode(&mut decoder, left, &mut parts));
     assert_eq!((first, whole), (second, parts));
+}
+
+/// Any 48 bytes are a hash request; a sound one has a bounded answer of one length, and the rest of
+/// the input is that answer or is not.
+pub fn hash_request(data: &[u8]) {
+    let Some((wire, answer)) = data.split_first_chunk::<HASH_REQUEST_LEN>() else { return };
+    let request = HashRequest::decode(wire);
+    assert_eq!(request.encode(), *wire);
+    if request.is_sound() {
+        assert!((1..=HASH_COUNT_MAX).contains(&request.hash_count()));
+    }
+    let is_answer = request.is_answered_by(answer.len());
+    let count = hashes(answer).count();
+    assert!(!is_answer || (request.is_sound() && count == request.hash_count() as usize));
+    assert_eq!(count, answer.len() / HASH_LEN);
 }
 
 /// Tokens as text, blocks byte by byte, so that cuts do not show.

@@ -31,6 +31,11 @@ pub(crate) const PATH_DUPLICATE_MAX: u32 = 500;
 pub(crate) const UNKNOWN_MESSAGE_LEN_MAX: u32 = 64 * 1024;
 /// Bytes of a request or piece block that we accept from a peer.
 pub(crate) const REQUEST_LEN_MAX: u32 = 16 * 1024;
+/// Hashes asked for in one hash request (BEP 52 says no more should be; libtorrent asks for as
+/// many): 16 KiB of answer, one block's worth.
+pub(crate) const HASH_REQUEST_LEN_MAX: u32 = 512;
+/// Layers above the leaves of a v2 file's hash tree: 2^21 pieces of 2^14 blocks are 2^35 leaves.
+pub(crate) const HASH_TREE_HEIGHT_MAX: u32 = 35;
 /// Requests queued per peer before we reject: also our advertised `reqq` (BEP 10).
 pub(crate) const REQUEST_QUEUE_MAX: usize = 500;
 /// Requests rejected for a full queue or while choked before the peer is disconnected.

@@ -14,10 +14,10 @@ use crate::base::instant::Instant;
 use crate::base::limits::REQUEST_QUEUE_MAX;
 use crate::codec::handshake::HANDSHAKE_LEN;
 use crate::codec::handshake::Handshake;
-use crate::codec::message::Decoder;
 use crate::codec::message::Message;
-use crate::codec::message::MessageLimits;
-use crate::codec::message::Token;
+use crate::codec::message_decoder::Decoder;
+use crate::codec::message_decoder::MessageLimits;
+use crate::codec::message_decoder::Token;
 use crate::sim::bundle::Bundle;
 use crate::sim::contents::Contents;
 

@@ -3,7 +3,7 @@
 use crate::base::limits::CONTROL_BACKLOG_MAX;
 use crate::base::limits::CONTROL_RATE_MAX;
 use crate::base::limits::REJECT_MAX;
-use crate::codec::message::MessageFault;
+use crate::codec::message_decoder::MessageFault;
 use crate::content::layout::LayoutFault;
 
 /// A stranger's mistake.

@@ -16,7 +16,7 @@ pub(crate) mod words;
 use crate::base::bitfield::Bitfield;
 use crate::base::instant::Instant;
 use crate::codec::message::Message;
-use crate::codec::message::Token;
+use crate::codec::message_decoder::Token;
 use crate::engine::peer::fault::PeerFault;
 use crate::engine::peer::pieces::Pieces;
 use crate::engine::peer::speech::state::Peer;

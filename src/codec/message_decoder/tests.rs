@@ -8,6 +8,8 @@ use proptest::prop_oneof;
 use proptest::proptest;
 
 use super::*;
+use crate::base::digest::Sha256;
+use crate::codec::message::piece_header;
 
 /// A message without a lifetime, so that tests can collect what came out.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -59,6 +61,10 @@ fn block(piece: u32, begin: u32, payload: &[u8]) -> Vec<u8> {
     [&piece_header(piece, begin, payload.len() as u32)[..], payload].concat()
 }
 
+fn hash_request(length: u32) -> HashRequest {
+    HashRequest { root: Sha256([9; 32]), base: 1, index: 1024, length, proof_layers: 1 }
+}
+
 /// One of each, with the wire bytes that a correct peer sends.
 fn sampler() -> Vec<Vec<u8>> {
     let triple = (9, 16384, 100);
@@ -81,6 +87,9 @@ fn sampler() -> Vec<Vec<u8>> {
         Message::AllowedFast(6),
         Message::Extended { id: 3, payload: b"" },
         Message::Extended { id: 0, payload: b"d1:md6:ut_pexi1eee" },
+        Message::HashRequest(hash_request(512)),
+        Message::Hashes { request: hash_request(2), hashes: &[5; 96] },
+        Message::HashReject(hash_request(0)),
     ]
     .iter()
     .map(wire)
@@ -88,7 +97,7 @@ fn sampler() -> Vec<Vec<u8>> {
     all.push(block(2, 0, b"x"));
     all.push(block(3, 16384, &[7; 300]));
     all.push(vec![0, 0, 0, 3, 99, 1, 2]);
-    all.push(vec![0, 0, 0, 1, 21]);
+    all.push(vec![0, 0, 0, 1, 24]);
     all
 }
 
@@ -177,6 +186,8 @@ fn wrong_lengths_are_faults_before_anything_is_buffered() {
         (HAVE_NONE, 1),
         (REJECT, 13),
         (ALLOWED_FAST, 5),
+        (HASH_REQUEST, 49),
+        (HASH_REJECT, 49),
     ];
     for (id, expected) in exact {
         for got in [expected - 1, expected + 1, 1 << 20, u32::MAX] {
@@ -204,10 +215,26 @@ fn wrong_lengths_are_faults_before_anything_is_buffered() {
     let max = 65536 + 2;
     let fault = MessageFault::TooLong { id: EXTENDED, max, got: max + 1 };
     assert_eq!(decode(&[&head(max + 1, EXTENDED)]), Err(fault));
-    for id in [10, 11, 12, 18, 19, 21, 0x7f, 0xff] {
+    for id in [10, 11, 12, 18, 19, 24, 0x7f, 0xff] {
         let fault = MessageFault::TooLong { id, max: 65536, got: 65537 };
         assert_eq!(decode(&[&head(65537, id)]), Err(fault));
         assert_eq!(decode(&[&head(65536, id)]), Ok(vec![Seen::Skipped { id, length: 65535 }]));
+    }
+}
+
+#[test]
+fn an_answer_to_a_hash_request_is_some_whole_hashes_and_not_more_than_one_may_ask_for() {
+    let head = |length: u32| [&length.to_be_bytes()[..], &[HASHES]].concat();
+    for got in [1, 48, 49] {
+        assert_eq!(decode(&[&head(got)]), Err(MessageFault::Empty { id: HASHES, got }));
+    }
+    let fault = MessageFault::WrongLength { id: HASHES, expected: 81, got: 100 };
+    assert_eq!(decode(&[&head(100)]), Err(fault));
+    let max = 49 + (512 + 35) * 32;
+    assert_eq!(decode(&[&head(max)]), Ok(vec![]), "the most there can be is waited for");
+    for got in [max + 32, u32::MAX] {
+        let fault = MessageFault::TooLong { id: HASHES, max, got };
+        assert_eq!(decode(&[&head(got)]), Err(fault));
     }
 }
 
@@ -239,6 +266,17 @@ fn any_wire() -> impl Strategy<Value = Vec<u8>> {
         })),
         (any::<u32>(), any::<u32>(), proptest::collection::vec(any::<u8>(), 1..600))
             .prop_map(|(piece, begin, bytes)| block(piece, begin, &bytes)),
+        (any::<[u8; 48]>(), proptest::collection::vec(any::<u8>(), 1..20), 0..3u8).prop_map(
+            |(request, first, which)| {
+                let request = HashRequest::decode(&request);
+                let hashes: Vec<u8> = first.iter().flat_map(|byte| [*byte; 32]).collect();
+                wire(&match which {
+                    0 => Message::HashRequest(request),
+                    1 => Message::HashReject(request),
+                    _ => Message::Hashes { request, hashes: &hashes },
+                })
+            },
+        ),
         (any::<u8>(), proptest::collection::vec(any::<u8>(), 0..200))
             .prop_map(|(id, payload)| wire(&Message::Extended { id, payload: &payload })),
     ]
@@ -284,7 +322,7 @@ proptest! {
         let whole = decode(&[&noise]);
         prop_assert_eq!(&decode(&[&noise[..cut], &noise[cut..]]), &whole);
         // Short lengths make noise look like messages.
-        let tame: Vec<u8> = noise.iter().map(|b| b % 22).collect();
+        let tame: Vec<u8> = noise.iter().map(|b| b % 25).collect();
         let tame: Vec<u8> = tame.chunks(5).flat_map(|c| [&[0, 0, 0], c].concat()).collect();
         let cut = cut.min(tame.len());
         prop_assert!(decode(&[&tame[..cut], &tame[cut..]]) == decode(&[&tame]));
