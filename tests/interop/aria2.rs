@@ -26,7 +26,10 @@ pub(crate) fn start(role: &Role) -> Result<Program> {
         } else {
             command.arg("--seed-time=0");
         }
-        command.arg(&role.torrent);
+        match &role.magnet {
+            Some(magnet) => command.arg(magnet),
+            None => command.arg(&role.torrent),
+        };
     })
 }
 

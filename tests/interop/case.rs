@@ -20,6 +20,48 @@ pub(crate) enum Meet {
     SeedDials,
 }
 
+/// Which versions of the protocol the torrent speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    V1,
+    V2,
+    Hybrid,
+}
+
+impl Kind {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::V1 => "v1",
+            Self::V2 => "v2",
+            Self::Hybrid => "hybrid",
+        }
+    }
+}
+
+/// What a leech knows of the torrent at first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Link {
+    /// The .torrent file.
+    File,
+    /// A magnet link with the v1 hash.
+    Btih,
+    /// A magnet link with the v2 hash.
+    Btmh,
+    /// A magnet link with both.
+    Both,
+}
+
+impl Link {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::File => "file",
+            Self::Btih => "btih",
+            Self::Btmh => "btmh",
+            Self::Both => "btih-and-btmh",
+        }
+    }
+}
+
 /// What happens in a case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Plot {
@@ -34,7 +76,8 @@ pub(crate) struct Case {
     /// What the filter matches and the report prints.
     pub(crate) name: String,
     pub(crate) seed: Engine,
-    pub(crate) leeches: Vec<Engine>,
+    pub(crate) leeches: Vec<(Engine, Link)>,
+    pub(crate) kind: Kind,
     pub(crate) meet: Meet,
     pub(crate) shape: Shape,
     pub(crate) plot: Plot,

@@ -14,7 +14,11 @@ pub(crate) fn start(role: &Role, shards: Option<usize>) -> Result<Program> {
         if role.is_seed {
             command.arg("seed").arg(&role.data).arg(&role.torrent);
         } else {
-            command.arg("get").arg(&role.torrent).arg("-o").arg(&role.data);
+            command.arg("get").arg("-o").arg(&role.data);
+            match &role.magnet {
+                Some(magnet) => command.arg(magnet),
+                None => command.arg(&role.torrent),
+            };
         }
         command.args(["--json", "-v"]).args(["--listen", &role.listen.to_string()]);
         if role.stays && !role.is_seed {

@@ -57,6 +57,8 @@ pub(crate) struct Role {
     /// The folder above the payload.
     pub(crate) data: PathBuf,
     pub(crate) torrent: PathBuf,
+    /// A magnet link to be used instead of the file.
+    pub(crate) magnet: Option<String>,
     pub(crate) listen: SocketAddrV4,
     /// The peers that it is told of.
     pub(crate) dial: Vec<SocketAddrV4>,

@@ -3,11 +3,12 @@
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::Context;
 use anyhow::Result;
 use anyhow::ensure;
 use serde_json::Value;
 
+use crate::case::Kind;
+use crate::case::Link;
 use crate::engine::Engine;
 use crate::engine::Role;
 use crate::payload::Payload;
@@ -15,15 +16,42 @@ use crate::program::Deadline;
 use crate::program::Program;
 use crate::tools;
 
-/// Makes a .torrent without trackers at `out` of the payload below `root`; gives its info hash.
-pub(crate) fn make(payload: Payload, root: &Path, out: &Path) -> Result<String> {
-    let output = Command::new(tools::python_lt20())
+/// The info hashes of a torrent, in hex.
+#[derive(Clone, Debug)]
+pub(crate) struct Hashes {
+    pub(crate) v1: Option<String>,
+    pub(crate) v2: Option<String>,
+}
+
+impl Hashes {
+    /// Under which 20 bytes trackers know it, in hex.
+    pub(crate) fn swarms(&self) -> Vec<String> {
+        let truncated = self.v2.as_ref().and_then(|hash| hash.get(..40)).map(str::to_owned);
+        self.v1.iter().cloned().chain(truncated).collect()
+    }
+
+    /// The magnet link of these of the hashes.
+    pub(crate) fn magnet(&self, link: Link) -> Option<String> {
+        let v1 = self.v1.as_ref().filter(|_| link != Link::Btmh);
+        let v2 = self.v2.as_ref().filter(|_| link != Link::Btih);
+        let v1 = v1.map(|hash| format!("xt=urn:btih:{hash}"));
+        let v2 = v2.map(|hash| format!("xt=urn:btmh:1220{hash}"));
+        let topics: Vec<String> = v1.into_iter().chain(v2).collect();
+        (link != Link::File).then(|| format!("magnet:?{}", topics.join("&")))
+    }
+}
+
+/// Makes a .torrent without trackers at `out` of the payload below `root`; gives its info hashes.
+pub(crate) fn make(payload: Payload, kind: Kind, root: &Path, out: &Path) -> Result<Hashes> {
+    let python = if kind == Kind::V1 { tools::python_lt20() } else { tools::python_lt21() };
+    let output = Command::new(python)
         .arg(tools::script("lt_peer.py"))
         .arg("make")
         .arg(root)
         .arg(payload.name())
         .arg(out)
         .arg(payload.shape.piece_length().to_string())
+        .arg(kind.name())
         .output()?;
     ensure!(
         output.status.success(),
@@ -31,8 +59,10 @@ pub(crate) fn make(payload: Payload, root: &Path, out: &Path) -> Result<String> 
         String::from_utf8_lossy(&output.stderr)
     );
     let answer: Value = serde_json::from_slice(&output.stdout)?;
-    let info_hash = answer.get("info_hash").and_then(Value::as_str);
-    Ok(info_hash.context("lt_peer.py make prints the info hash")?.to_owned())
+    let hash = |name| answer.get(name).and_then(Value::as_str).map(str::to_owned);
+    let hashes = Hashes { v1: hash("v1"), v2: hash("v2") };
+    ensure!(!hashes.swarms().is_empty(), "lt_peer.py make prints the info hashes, got {answer}");
+    Ok(hashes)
 }
 
 /// Starts one peer.
@@ -41,7 +71,11 @@ pub(crate) fn start(role: &Role) -> Result<Program> {
         if role.engine == Engine::Lt20 { tools::python_lt20() } else { tools::python_lt21() };
     Program::start(&role.name(), role.work.join("log"), python, |command| {
         command.arg(tools::script("lt_peer.py")).arg("peer");
-        command.arg("--torrent").arg(&role.torrent).arg("--dir").arg(&role.data);
+        match &role.magnet {
+            Some(magnet) => command.arg("--magnet").arg(magnet),
+            None => command.arg("--torrent").arg(&role.torrent),
+        };
+        command.arg("--dir").arg(&role.data);
         command.args(["--listen", &role.listen.to_string()]);
         if role.is_seed {
             command.arg("--seed");

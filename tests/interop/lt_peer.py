@@ -1,7 +1,7 @@
 """libtorrent for the interop tests: makes a .torrent, or is one peer that tells its state in JSON lines.
 
-    lt_peer.py make ROOT NAME OUT PIECE_LENGTH      writes OUT, prints {"info_hash": ..}
-    lt_peer.py peer --torrent F --dir D --listen IP:PORT [--seed] [--connect IP:PORT]...
+    lt_peer.py make ROOT NAME OUT PIECE_LENGTH v1|v2|hybrid    writes OUT, prints {"v1": .., "v2": ..}
+    lt_peer.py peer (--torrent F | --magnet LINK) --dir D --listen IP:PORT [--seed] [--connect IP:PORT]...
                     [--upload-limit BYTES_PER_S] [--slots N] [--encrypts]
 
 A peer prints {"event": "ready"} once it listens (a seed: once its data is checked),
@@ -23,8 +23,11 @@ def say(**fields):
     print(json.dumps(fields), flush=True)
 
 
-def make(root, name, out, piece_length):
-    """A v1 torrent of ROOT/NAME, its files in byte order of their paths, empty ones included."""
+FLAGS = {"v1": lt.create_torrent.v1_only, "v2": lt.create_torrent.v2_only, "hybrid": 0}
+
+
+def make(root, name, out, piece_length, kind):
+    """A torrent of ROOT/NAME, its files in byte order of their paths, empty ones included."""
     storage = lt.file_storage()
     top = os.path.join(root, name)
     if os.path.isfile(top):
@@ -35,13 +38,17 @@ def make(root, name, out, piece_length):
             paths += [os.path.relpath(os.path.join(folder, file), root) for file in files]
         for path in sorted(paths, key=os.fsencode):
             storage.add_file(path, os.path.getsize(os.path.join(root, path)))
-    creator = lt.create_torrent(storage, int(piece_length), lt.create_torrent.v1_only)
+    creator = lt.create_torrent(storage, int(piece_length), FLAGS[kind])
     creator.set_creator("libtorrent " + lt.__version__)
     lt.set_piece_hashes(creator, root)
     data = lt.bencode(creator.generate())
     with open(out, "wb") as file:
         file.write(data)
-    say(info_hash=str(lt.torrent_info(lt.bdecode(data)).info_hash()))
+    hashes = lt.torrent_info(lt.bdecode(data)).info_hashes()
+    say(
+        v1=str(hashes.v1) if hashes.has_v1() else None,
+        v2=str(hashes.v2) if hashes.has_v2() else None,
+    )
 
 
 def session(options):
@@ -59,6 +66,7 @@ def session(options):
         "unchoke_slots_limit": options.slots,
         "alert_mask": category.error_notification
         | category.status_notification
+        | category.storage_notification
         | category.tracker_notification
         | category.connect_notification,
     }
@@ -68,8 +76,11 @@ def session(options):
 
 
 def add(ses, options):
-    params = lt.add_torrent_params()
-    params.ti = lt.torrent_info(options.torrent)
+    if options.magnet:
+        params = lt.parse_magnet_uri(options.magnet)
+    else:
+        params = lt.add_torrent_params()
+        params.ti = lt.torrent_info(options.torrent)
     params.save_path = options.dir
     params.flags &= ~(lt.torrent_flags.auto_managed | lt.torrent_flags.paused)
     handle = ses.add_torrent(params)
@@ -84,12 +95,15 @@ def peer(options):
     ses = session(options)
     handle = add(ses, options)
     to_dial = [(ip, int(port)) for ip, port in (a.rsplit(":", 1) for a in options.connect)]
-    ready = finished = False
+    ready = flushing = finished = False
     dialled_at = 0
     said = {}
     while running:
         for alert in ses.pop_alerts():
             say(event="alert", what=alert.what(), message=alert.message())
+            if flushing and alert.what() == "cache_flushed":
+                finished = True
+                say(event="finished")
         status = handle.status()
         if not ready and ses.is_listening() and (status.is_seeding or not options.seed):
             ready = True
@@ -98,10 +112,9 @@ def peer(options):
             dialled_at = time.monotonic()
             for address in to_dial:
                 handle.connect_peer(address)
-        if not finished and status.is_seeding:
+        if not flushing and status.is_seeding:
+            flushing = True
             handle.flush_cache()
-            finished = True
-            say(event="finished")
         now = {
             "progress": status.progress,
             "uploaded": status.total_payload_upload,
@@ -121,8 +134,12 @@ def main():
     maker = commands.add_parser("make")
     for name in ("root", "name", "out", "piece_length"):
         maker.add_argument(name)
+    maker.add_argument("kind", choices=sorted(FLAGS))
     taker = commands.add_parser("peer")
-    for name in ("--torrent", "--dir", "--listen"):
+    what = taker.add_mutually_exclusive_group(required=True)
+    what.add_argument("--torrent")
+    what.add_argument("--magnet")
+    for name in ("--dir", "--listen"):
         taker.add_argument(name, required=True)
     taker.add_argument("--seed", action="store_true")
     taker.add_argument("--encrypts", action="store_true", help="tries encryption first")
@@ -131,7 +148,7 @@ def main():
     taker.add_argument("--slots", type=int, default=8, help="unchoked at a time; -1: all")
     options = parser.parse_args()
     if options.command == "make":
-        make(options.root, options.name, options.out, options.piece_length)
+        make(options.root, options.name, options.out, options.piece_length, options.kind)
     else:
         peer(options)
 

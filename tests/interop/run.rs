@@ -13,6 +13,7 @@ use anyhow::ensure;
 
 use crate::aria2;
 use crate::case::Case;
+use crate::case::Link;
 use crate::case::Meet;
 use crate::case::Plot;
 use crate::coreswarm;
@@ -20,6 +21,7 @@ use crate::engine::Engine;
 use crate::engine::Peer;
 use crate::engine::Role;
 use crate::libtorrent;
+use crate::libtorrent::Hashes;
 use crate::namespace;
 use crate::payload::Payload;
 use crate::program::Deadline;
@@ -56,7 +58,7 @@ struct Stage<'a> {
     work: PathBuf,
     deadline: Deadline,
     payload: Payload,
-    info_hash: String,
+    hashes: Hashes,
     /// The seed's first, then the leeches'.
     addresses: Vec<Ipv4Addr>,
     open_tracker: Option<OpenTracker>,
@@ -71,7 +73,8 @@ impl<'a> Stage<'a> {
         let payload = Payload { shape: case.shape, number: number as u64 };
         let original = work.join("seed");
         payload.write(&original)?;
-        let info_hash = libtorrent::make(payload, &original, &work.join("bare.torrent"))?;
+        let bare = work.join("bare.torrent");
+        let hashes = libtorrent::make(payload, case.kind, &original, &bare)?;
         let hosts = 0..=case.leeches.len();
         let addresses =
             hosts.map(|host| namespace::address(number, host)).collect::<Result<_>>()?;
@@ -80,7 +83,7 @@ impl<'a> Stage<'a> {
             work: work.to_owned(),
             deadline,
             payload,
-            info_hash,
+            hashes,
             addresses,
             open_tracker: None,
             https_tracker: None,
@@ -97,7 +100,7 @@ impl<'a> Stage<'a> {
                 let tracker = OpenTracker::start(
                     &self.work,
                     namespace::tracker(self.addresses[0]),
-                    &self.info_hash,
+                    &self.hashes.swarms(),
                     self.deadline,
                 )?;
                 self.open_tracker = Some(tracker);
@@ -192,7 +195,9 @@ impl<'a> Stage<'a> {
     }
 
     fn leech_role(&self, host: usize) -> Result<Role> {
-        let mut role = self.role(host, self.case.leeches[host - 1])?;
+        let (engine, link) = self.case.leeches[host - 1];
+        let mut role = self.role(host, engine)?;
+        role.magnet = self.magnet(host, link);
         role.stays = self.case.leeches.len() > 1;
         if self.case.meet == Meet::LeechDials {
             role.dial = vec![self.listen(0)];
@@ -213,6 +218,7 @@ impl<'a> Stage<'a> {
             stays: false,
             data: work.join("data"),
             torrent,
+            magnet: None,
             listen: self.listen(host),
             dial: Vec::new(),
             work,
@@ -221,17 +227,29 @@ impl<'a> Stage<'a> {
         })
     }
 
-    /// The .torrent of one host: it differs in the tracker's address, the host's own.
-    fn torrent(&self, host: usize) -> Result<Vec<u8>> {
-        let bare = fs::read(self.work.join("bare.torrent"))?;
+    /// The tracker's address differs from host to host: it is the host's own.
+    fn tracker(&self, host: usize) -> Option<String> {
         let scheme = match self.case.meet {
             Meet::HttpTracker => "http",
             Meet::UdpTracker => "udp",
             Meet::HttpsTracker if host > 0 => "https",
-            Meet::HttpsTracker | Meet::LeechDials | Meet::SeedDials => return Ok(bare),
+            Meet::HttpsTracker | Meet::LeechDials | Meet::SeedDials => return None,
         };
-        let address = namespace::tracker(self.addresses[host]);
-        let url = format!("{scheme}://{address}/announce");
+        Some(format!("{scheme}://{}/announce", namespace::tracker(self.addresses[host])))
+    }
+
+    fn magnet(&self, host: usize, link: Link) -> Option<String> {
+        let magnet = self.hashes.magnet(link)?;
+        Some(match self.tracker(host) {
+            Some(url) => format!("{magnet}&tr={}", url.replace(':', "%3A").replace('/', "%2F")),
+            None => magnet,
+        })
+    }
+
+    /// The .torrent of one host.
+    fn torrent(&self, host: usize) -> Result<Vec<u8>> {
+        let bare = fs::read(self.work.join("bare.torrent"))?;
+        let Some(url) = self.tracker(host) else { return Ok(bare) };
         // `announce` sorts before every other key, so it goes right behind the first byte.
         let mut torrent = format!("d8:announce{}:{url}", url.len()).into_bytes();
         torrent.extend_from_slice(bare.get(1..).context("a .torrent is a dictionary")?);

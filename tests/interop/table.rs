@@ -3,6 +3,15 @@
 use std::time::Duration;
 
 use crate::case::Case;
+use crate::case::Kind;
+use crate::case::Kind::Hybrid;
+use crate::case::Kind::V1;
+use crate::case::Kind::V2;
+use crate::case::Link;
+use crate::case::Link::Both;
+use crate::case::Link::Btih;
+use crate::case::Link::Btmh;
+use crate::case::Link::File;
 use crate::case::Meet;
 use crate::case::Meet::HttpTracker;
 use crate::case::Meet::HttpsTracker;
@@ -35,6 +44,7 @@ pub(crate) fn cases() -> Vec<Case> {
     let mut cases = swarms();
     cases.extend(restarts());
     cases.extend(pairs());
+    cases.extend(versions());
     cases.extend(controls());
     cases
 }
@@ -112,6 +122,64 @@ fn pairs() -> Vec<Case> {
     rows.iter().map(|&row| pair("", row)).collect()
 }
 
+/// Torrents of the second version and hybrids, and magnet links of all kinds.
+fn versions() -> Vec<Case> {
+    #[rustfmt::skip]
+    let rows: &[(Engine, Engine, Meet, Shape, Kind, Link)] = &[
+        // seed         leech         meet          shape   kind    link
+        (Lt21,          Ours,         LeechDials,   Multi,  V2,     File),
+        (Ours,          Lt21,         LeechDials,   Multi,  V2,     File),
+        (Lt21,          Ours,         HttpTracker,  Single, V2,     File),
+        (Lt21,          Ours,         LeechDials,   Multi,  Hybrid, File),
+        (Ours,          Lt21,         LeechDials,   Multi,  Hybrid, File),
+        (Lt20,          Ours,         HttpTracker,  Multi,  Hybrid, File),
+        (Ours,          OursTwoShards, HttpTracker, Multi,  V2,     File),
+        (Transmission,  Ours,         HttpTracker,  Single, Hybrid, File),
+        (Ours,          Transmission, HttpTracker,  Single, Hybrid, File),
+        (Lt21,          Ours,         LeechDials,   Multi,  V1,     Btih),
+        (Lt21,          Ours,         HttpTracker,  Single, V1,     Btih),
+        (Lt20,          Ours,         UdpTracker,   Multi,  V1,     Btih),
+        (Transmission,  Ours,         HttpTracker,  Multi,  V1,     Btih),
+        (Aria2,         Ours,         HttpTracker,  Multi,  V1,     Btih),
+        (Ours,          Lt21,         LeechDials,   Multi,  V1,     Btih),
+        (Ours,          Transmission, HttpTracker,  Multi,  V1,     Btih),
+        (Ours,          Aria2,        HttpTracker,  Multi,  V1,     Btih),
+        (Ours,          OursTwoShards, LeechDials,  Multi,  V1,     Btih),
+        (Lt21,          Ours,         LeechDials,   Multi,  V2,     Btmh),
+        (Lt21,          Ours,         HttpTracker,  Multi,  V2,     Btmh),
+        (Ours,          Lt21,         LeechDials,   Multi,  V2,     Btmh),
+        (Ours,          OursTwoShards, LeechDials,  Multi,  V2,     Btmh),
+        (Lt21,          Ours,         LeechDials,   Multi,  Hybrid, Btmh),
+        (Lt21,          Ours,         LeechDials,   Multi,  Hybrid, Btih),
+        (Lt21,          Ours,         HttpTracker,  Multi,  Hybrid, Both),
+        (Ours,          Lt21,         LeechDials,   Multi,  Hybrid, Btmh),
+        (Ours,          Lt21,         HttpTracker,  Multi,  Hybrid, Both),
+        (Transmission,  Ours,         HttpTracker,  Single, Hybrid, Btih),
+    ];
+    let mut cases: Vec<Case> = rows.iter().map(|&row| of_version("", row)).collect();
+    cases.extend([
+        two_versions("two-versions/from-v1", Transmission, (Ours, File)),
+        two_versions("two-versions/from-v2", Lt21, (Transmission, File)),
+        two_versions("two-versions/from-coreswarm", Ours, (Transmission, File)),
+    ]);
+    cases
+}
+
+/// One program that knows v1 only, one that comes by the v2 hash, and coreswarm, in one hybrid.
+fn two_versions(name: &str, seed: Engine, other: (Engine, Link)) -> Case {
+    let leeches = vec![other, (OursTwoShards, File), (Lt21, Btmh)];
+    Case { kind: Hybrid, shape: Single, leeches, ..mixed(name, seed, &[]) }
+}
+
+fn of_version(
+    prefix: &str,
+    (seed, leech, meet, shape, kind, link): (Engine, Engine, Meet, Shape, Kind, Link),
+) -> Case {
+    let case = pair(prefix, (seed, leech, meet, shape));
+    let name = format!("{}/{}/{}", case.name, kind.name(), link.name());
+    Case { name, kind, leeches: vec![(leech, link)], ..case }
+}
+
 /// The same without coreswarm: when these fail, the fault is the harness's or the machine's.
 fn controls() -> Vec<Case> {
     #[rustfmt::skip]
@@ -127,7 +195,16 @@ fn controls() -> Vec<Case> {
         (Lt20,          Lt21Encrypts, LeechDials,  Single),
         (Aria2,         TransmissionEncrypts, HttpTracker, Single),
     ];
+    #[rustfmt::skip]
+    let versions: &[(Engine, Engine, Meet, Shape, Kind, Link)] = &[
+        (Lt21,          Lt21,         LeechDials,   Multi,  V2,     File),
+        (Lt21,          Lt21,         LeechDials,   Multi,  V2,     Btmh),
+        (Lt21,          Lt20,         LeechDials,   Multi,  Hybrid, Btmh),
+        (Lt21,          Transmission, HttpTracker,  Multi,  V1,     Btih),
+        (Lt21,          Aria2,        HttpTracker,  Multi,  V1,     Btih),
+    ];
     let mut cases: Vec<Case> = rows.iter().map(|&row| pair("control/", row)).collect();
+    cases.extend(versions.iter().map(|&row| of_version("control/", row)));
     cases.push(mixed("control/mixed", Lt21, &[Transmission, Aria2, Lt20]));
     cases
 }
@@ -141,14 +218,24 @@ fn pair(prefix: &str, (seed, leech, meet, shape): (Engine, Engine, Meet, Shape))
         SeedDials => "seed-dials",
     };
     let name = format!("{prefix}{}-to-{}/{way}/{}", seed.name(), leech.name(), shape.name());
-    Case { name, seed, leeches: vec![leech], meet, shape, plot: Plot::Straight, deadline: PAIR }
+    Case {
+        name,
+        seed,
+        leeches: vec![(leech, File)],
+        kind: V1,
+        meet,
+        shape,
+        plot: Plot::Straight,
+        deadline: PAIR,
+    }
 }
 
 fn mixed(name: &str, seed: Engine, leeches: &[Engine]) -> Case {
     Case {
         name: name.to_owned(),
         seed,
-        leeches: leeches.to_vec(),
+        leeches: leeches.iter().map(|engine| (*engine, File)).collect(),
+        kind: V1,
         meet: HttpTracker,
         shape: Multi,
         plot: Plot::Straight,
@@ -160,7 +247,8 @@ fn restart(name: &str, seed: Engine, leech: Engine, shape: Shape) -> Case {
     Case {
         name: name.to_owned(),
         seed,
-        leeches: vec![leech],
+        leeches: vec![(leech, File)],
+        kind: V1,
         meet: LeechDials,
         shape,
         plot: Plot::Restart,

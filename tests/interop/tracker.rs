@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
+use anyhow::Context;
 use anyhow::Result;
 use anyhow::ensure;
 
@@ -19,7 +20,7 @@ use crate::program::Deadline;
 use crate::program::Program;
 use crate::tools;
 
-/// A running opentracker that knows one torrent.
+/// A running opentracker that knows one torrent, by each of its names.
 pub(crate) struct OpenTracker {
     pub(crate) program: Program,
     info_hash: [u8; 20],
@@ -33,13 +34,14 @@ impl OpenTracker {
     pub(crate) fn start(
         work: &Path,
         address: SocketAddrV4,
-        info_hash: &str,
+        info_hashes: &[String],
         deadline: Deadline,
     ) -> Result<Self> {
         // Not below `work`: it runs as `nobody`, who may not reach the repository.
         let folder = tempfile::tempdir()?;
         let whitelist = folder.path().join("whitelist");
-        fs::write(&whitelist, format!("{info_hash}\n"))?;
+        fs::write(&whitelist, info_hashes.join("\n") + "\n")?;
+        let info_hash = info_hashes.first().context("a torrent has a name")?;
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))?;
         fs::set_permissions(&whitelist, fs::Permissions::from_mode(0o644))?;
         let log = work.join("opentracker.log");

@@ -57,7 +57,11 @@ pub(crate) fn start(role: &Role) -> Result<Program> {
 pub(crate) fn wait_ready(role: &Role, program: &mut Program, deadline: Deadline) -> Result<()> {
     program.wait_listening(deadline, rpc(role))?;
     program.wait_listening(deadline, role.listen)?;
-    let added = call(role, "torrent-add", &json!({ "filename": role.torrent }))?;
+    let what = match &role.magnet {
+        Some(magnet) => json!({ "filename": magnet }),
+        None => json!({ "filename": role.torrent }),
+    };
+    let added = call(role, "torrent-add", &what)?;
     ensure!(added.get("torrent-added").is_some(), "transmission did not add the torrent: {added}");
     if role.is_seed {
         deadline.wait("transmission to have checked", || Ok(is_seeding(role)?.then_some(())))?;
