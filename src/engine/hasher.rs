@@ -63,8 +63,8 @@ impl Hasher {
     pub(crate) fn work(&mut self, slice: usize) {
         let mut left = slice;
         while left > 0 && !self.queue.is_empty() {
-            let count = self.lanes.take(self.queue.len());
-            let gain = self.lanes.gain(count);
+            let count = self.lanes.take::<Sha1Stream>(self.queue.len());
+            let gain = self.lanes.gain::<Sha1Stream>(count);
             let affordable = left * gain / (100 * count);
             // Whole blocks, so that no stream has to hold back part of one.
             let whole = (affordable & !63).max(64);

@@ -1,4 +1,4 @@
-//! SHA-1 of many inputs at once: the ways that this CPU has, and which suits how many inputs.
+//! Digests of many inputs at once: the ways that this CPU has, and which suits how many inputs.
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod eighty_rounds;
@@ -14,11 +14,16 @@ pub(crate) mod vectors_avx512_half;
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::__cpuid;
 use std::array;
+use std::mem;
 
-use sha1::block_api::compress;
 use smallvec::SmallVec;
 
-use crate::base::digest::Sha1Stream;
+use crate::base::digest::Algorithm;
+use crate::base::digest::Digest;
+use crate::base::digest::DigestStream;
+use crate::base::digest::Sha256;
+use crate::base::digest::Sha256Stream;
+use crate::base::digest::State;
 
 /// Inputs advanced together at most.
 pub(crate) const LANE_MAX: usize = 16;
@@ -29,7 +34,7 @@ const INTERLEAVED_MAX_ELSEWHERE: usize = 3;
 
 /// One input: whole blocks to be added to a state.
 struct Lane<'a> {
-    state: &'a mut [u32; 5],
+    state: &'a mut State,
     blocks: &'a [[u8; 64]],
 }
 
@@ -102,7 +107,14 @@ impl Lanes {
     }
 
     /// How many of `waiting` inputs are best advanced together; 0 only for 0.
-    pub(crate) fn take(self, waiting: usize) -> usize {
+    pub(crate) fn take<S: DigestStream>(self, waiting: usize) -> usize {
+        self.take_of(S::Digest::ALGORITHM, waiting)
+    }
+
+    fn take_of(self, algorithm: Algorithm, waiting: usize) -> usize {
+        if algorithm == Algorithm::Sha256 {
+            return waiting.min(1);
+        }
         // Vectors take as long for one input as for all: these are the numbers from which on eight
         // or sixteen elements do more per second than what comes before (`cargo bench --bench
         // hashing`).
@@ -124,7 +136,10 @@ impl Lanes {
 
     /// How much more `count` inputs together, as `take` said, get done than one by itself, in
     /// percent; the lowest that was measured, because what is promised too high makes turns long.
-    pub(crate) fn gain(self, count: usize) -> usize {
+    pub(crate) fn gain<S: DigestStream>(self, count: usize) -> usize {
+        if S::Digest::ALGORITHM == Algorithm::Sha256 {
+            return 100;
+        }
         match (count, self.wide) {
             (0 | 1, _) => 100,
             (2 | 3, _) if count <= self.interleaved => 110,
@@ -137,33 +152,77 @@ impl Lanes {
 
     /// Adds to each stream its bytes; fastest when all bring the same number of bytes, and that is
     /// a multiple of 64.
-    pub(crate) fn update_many<'a>(
+    pub(crate) fn update_many<'a, S: DigestStream + 'a>(
         self,
-        inputs: impl IntoIterator<Item = (&'a mut Sha1Stream, &'a [u8])>,
+        inputs: impl IntoIterator<Item = (&'a mut S, &'a [u8])>,
     ) {
-        let open = |(stream, bytes): (&'a mut Sha1Stream, &'a [u8])| {
+        let open = |(stream, bytes): (&'a mut S, &'a [u8])| {
             let (state, blocks) = stream.open(bytes);
             Lane { state, blocks }
         };
         let mut lanes: SmallVec<[Lane<'a>; LANE_MAX]> = inputs.into_iter().map(open).collect();
-        self.compress(&mut lanes);
+        self.compress(S::Digest::ALGORITHM, &mut lanes);
+    }
+
+    /// Ends every stream, calling `each` with their digests in order, and leaves new ones: padding
+    /// costs a block or two, which short inputs had better not take one after the other.
+    pub(crate) fn finish_many<S: DigestStream>(
+        self,
+        streams: &mut [S],
+        mut each: impl FnMut(S::Digest),
+    ) {
+        for group in streams.chunks_mut(LANE_MAX) {
+            self.pad(group);
+            for stream in group {
+                each(S::Digest::of_state(mem::take(stream).state()));
+            }
+        }
+    }
+
+    /// Adds the last blocks of every stream to its state.
+    fn pad<S: DigestStream>(self, streams: &mut [S]) {
+        let paddings: SmallVec<[_; LANE_MAX]> = streams.iter().map(S::padding).collect();
+        let mut lanes: SmallVec<[Lane<'_>; LANE_MAX]> = SmallVec::new();
+        for (stream, (padding, count)) in streams.iter_mut().zip(&paddings) {
+            lanes.push(Lane { state: stream.state(), blocks: &padding[..*count] });
+        }
+        self.compress(S::Digest::ALGORITHM, &mut lanes);
+    }
+
+    /// SHA-256 of every input, into `out` by the same position: leaves and pairs of nodes of a hash
+    /// tree (BEP 52). What `out` is too short for is left out; what it has too much stays.
+    pub(crate) fn sha256_leaves(self, inputs: &[&[u8]], out: &mut [Sha256]) {
+        for (inputs, out) in inputs.chunks(LANE_MAX).zip(out.chunks_mut(LANE_MAX)) {
+            let mut streams: SmallVec<[Sha256Stream; LANE_MAX]> = SmallVec::new();
+            streams.resize(inputs.len().min(out.len()), Sha256Stream::default());
+            self.update_many(streams.iter_mut().zip(inputs.iter().copied()));
+            let mut places = out.iter_mut();
+            self.finish_many(&mut streams, |digest| {
+                if let Some(place) = places.next() {
+                    *place = digest;
+                }
+            });
+        }
     }
 
     /// Adds all blocks of every lane to its state. Fastest when all have the same number.
-    fn compress(self, lanes: &mut [Lane<'_>]) {
+    fn compress(self, algorithm: Algorithm, lanes: &mut [Lane<'_>]) {
         let mut rest = lanes;
         while !rest.is_empty() {
-            let (group, others) = rest.split_at_mut(self.take(rest.len()));
-            self.compress_group(group);
+            let (group, others) = rest.split_at_mut(self.take_of(algorithm, rest.len()));
+            self.compress_group(algorithm, group);
             rest = others;
         }
     }
 
     /// The blocks that all of a group have go together, what some have beyond that one by one.
-    fn compress_group(self, group: &mut [Lane<'_>]) {
-        let done = self.compress_together(group);
+    fn compress_group(self, algorithm: Algorithm, group: &mut [Lane<'_>]) {
+        let done = match algorithm {
+            Algorithm::Sha1 => self.compress_together(group),
+            Algorithm::Sha256 => 0,
+        };
         for lane in group {
-            compress(lane.state, lane.blocks.get(done..).unwrap_or_default());
+            algorithm.compress(lane.state, lane.blocks.get(done..).unwrap_or_default());
         }
     }
 
@@ -229,15 +288,15 @@ impl Lanes {
         let inputs: Vec<[[u8; 64]; 3]> = (0..count)
             .map(|input| array::from_fn(|i| array::from_fn(|j| byte(input * 192 + i * 64 + j))))
             .collect();
-        let start = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476, 0xc3d2_e1f0];
-        let mut together = vec![start; count];
+        let algorithm = Algorithm::Sha1;
+        let mut together = vec![algorithm.start(); count];
         let states = together.iter_mut().zip(&inputs);
         let mut group: Vec<Lane<'_>> =
             states.map(|(state, blocks)| Lane { state, blocks }).collect();
-        self.compress_group(&mut group);
+        self.compress_group(algorithm, &mut group);
         together.iter().zip(&inputs).all(|(state, blocks)| {
-            let mut alone = start;
-            compress(&mut alone, blocks);
+            let mut alone = algorithm.start();
+            algorithm.compress(&mut alone, blocks);
             alone == *state
         })
     }
@@ -277,8 +336,8 @@ fn has_avx512() -> bool {
 /// States and inputs of a group, one per vector element; elements without a lane work on the first
 /// one's input for nothing.
 #[cfg(target_arch = "x86_64")]
-fn spread<'a, const N: usize>(group: &[Lane<'a>]) -> ([[u32; 5]; N], [&'a [[u8; 64]]; N]) {
-    let mut states = [[0; 5]; N];
+fn spread<'a, const N: usize>(group: &[Lane<'a>]) -> ([State; N], [&'a [[u8; 64]]; N]) {
+    let mut states = [[0; 8]; N];
     let mut inputs = [group.first().map_or(&[][..], |lane| lane.blocks); N];
     for ((lane, state), input) in group.iter().zip(&mut states).zip(&mut inputs) {
         *state = *lane.state;
@@ -288,7 +347,7 @@ fn spread<'a, const N: usize>(group: &[Lane<'a>]) -> ([[u32; 5]; N], [&'a [[u8; 
 }
 
 #[cfg(target_arch = "x86_64")]
-fn gather<const N: usize>(states: [[u32; 5]; N], group: &mut [Lane<'_>]) {
+fn gather<const N: usize>(states: [State; N], group: &mut [Lane<'_>]) {
     for (lane, state) in group.iter_mut().zip(states) {
         *lane.state = state;
     }
@@ -302,6 +361,7 @@ mod tests {
 
     use super::*;
     use crate::base::digest::Sha1;
+    use crate::base::digest::Sha1Stream;
 
     #[test]
     fn what_the_cpu_offers_passes_its_own_test_and_is_used() {
@@ -317,7 +377,7 @@ mod tests {
     fn few_inputs_interleave_many_fill_vectors_and_none_is_left_out() {
         let take = |interleaved, wide| {
             let lanes = Lanes { interleaved, wide };
-            [0, 1, 2, 3, 4, 5, 8, 9, 12, 16, 40].map(|waiting| lanes.take(waiting))
+            [0, 1, 2, 3, 4, 5, 8, 9, 12, 16, 40].map(|waiting| lanes.take::<Sha1Stream>(waiting))
         };
         assert_eq!(take(3, Wide::Avx512), [0, 1, 2, 3, 4, 5, 8, 8, 12, 16, 16]);
         assert_eq!(take(4, Wide::Avx512), [0, 1, 2, 3, 4, 4, 4, 9, 12, 16, 16]);
@@ -327,8 +387,13 @@ mod tests {
     }
 
     /// Cuts every input at the same kind of places and compares with one go.
-    fn check(lanes: Lanes, inputs: &[&[u8]], cut: usize) {
-        let mut streams = vec![Sha1Stream::default(); inputs.len()];
+    fn check<S: DigestStream>(
+        lanes: Lanes,
+        inputs: &[&[u8]],
+        cut: usize,
+        of: impl Fn(&[u8]) -> S::Digest,
+    ) {
+        let mut streams = vec![S::default(); inputs.len()];
         let mut rest: Vec<&[u8]> = inputs.to_vec();
         while rest.iter().any(|bytes| !bytes.is_empty()) {
             let heads = streams.iter_mut().zip(&mut rest).map(|(stream, bytes)| {
@@ -338,9 +403,12 @@ mod tests {
             });
             lanes.update_many(heads);
         }
-        for (stream, input) in streams.into_iter().zip(inputs) {
-            assert_eq!(stream.finish(), Sha1::of(input), "{lanes:?}, cut at {cut}");
-        }
+        let alone: Vec<S::Digest> = streams.iter().cloned().map(S::finish).collect();
+        let mut together = Vec::new();
+        lanes.finish_many(&mut streams, |digest| together.push(digest));
+        let expected: Vec<S::Digest> = inputs.iter().map(|input| of(input)).collect();
+        assert_eq!(alone, expected, "{lanes:?}, cut at {cut}");
+        assert_eq!(together, expected, "{lanes:?}, cut at {cut}, padded together");
     }
 
     proptest! {
@@ -356,8 +424,24 @@ mod tests {
                 places.iter().map(|(start, own)| &bytes[*start..start + length(*own)]).collect();
             let each = Lanes::each().into_iter().map(|(_, lanes, _)| lanes);
             for lanes in each.chain([Lanes::detect()]) {
-                check(lanes, &inputs, cut);
+                check::<Sha1Stream>(lanes, &inputs, cut, Sha1::of);
+                check::<Sha256Stream>(lanes, &inputs, cut, Sha256::of);
+                let mut leaves = vec![Sha256::of(b"untouched"); inputs.len()];
+                lanes.sha256_leaves(&inputs, &mut leaves);
+                assert!(leaves.iter().zip(&inputs).all(|(leaf, input)| *leaf == Sha256::of(input)));
             }
         }
+    }
+
+    #[test]
+    fn leaves_fill_only_the_room_there_is() {
+        let inputs = [&b"a"[..], b"b", b"c"];
+        let nothing = Sha256::of(b"");
+        let mut short = [nothing; 2];
+        Lanes::PORTABLE.sha256_leaves(&inputs, &mut short);
+        assert_eq!(short, [Sha256::of(b"a"), Sha256::of(b"b")]);
+        let mut long = [nothing; 4];
+        Lanes::PORTABLE.sha256_leaves(&inputs, &mut long);
+        assert_eq!(long[2..], [Sha256::of(b"c"), nothing]);
     }
 }

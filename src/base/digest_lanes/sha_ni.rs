@@ -17,6 +17,8 @@ use std::arch::x86_64::_mm_sha1rnds4_epu32;
 use std::arch::x86_64::_mm_shuffle_epi8;
 use std::arch::x86_64::_mm_xor_si128;
 
+use crate::base::digest::State;
+
 /// Blocks that are asked for before they are needed, 1 KiB: a lone input from memory that is in no
 /// cache takes half as long again without.
 const AHEAD: usize = 16;
@@ -66,7 +68,7 @@ impl Lane {
 /// Adds as many blocks of every input to its state as the shortest has.
 #[inline]
 #[target_feature(enable = "sha,sse2,ssse3,sse4.1")]
-pub(crate) fn compress<const N: usize>(states: [&mut [u32; 5]; N], inputs: [&[[u8; 64]]; N]) {
+pub(crate) fn compress<const N: usize>(states: [&mut State; N], inputs: [&[[u8; 64]]; N]) {
     let count = inputs.iter().map(|input| input.len()).min().unwrap_or(0);
     let zero = _mm_setzero_si128();
     let mut sums = [(zero, zero); N];
@@ -86,7 +88,7 @@ pub(crate) fn compress<const N: usize>(states: [&mut [u32; 5]; N], inputs: [&[[u
         }
     }
     for (sum, state) in sums.iter().zip(states) {
-        *state = pack(*sum);
+        pack(*sum, state);
     }
 }
 
@@ -117,15 +119,16 @@ fn load(block: &[u8; 64]) -> [__m128i; 4] {
 /// The words a to d with a highest, and e in the highest place of its own.
 #[inline]
 #[target_feature(enable = "sha,sse2,ssse3,sse4.1")]
-fn unpack(state: &[u32; 5]) -> (__m128i, __m128i) {
-    let [a, b, c, d, e] = state.map(u32::cast_signed);
+fn unpack(state: &State) -> (__m128i, __m128i) {
+    let [a, b, c, d, e, ..] = state.map(u32::cast_signed);
     (_mm_set_epi32(a, b, c, d), _mm_set_epi32(e, 0, 0, 0))
 }
 
 #[inline]
 #[target_feature(enable = "sha,sse2,ssse3,sse4.1")]
-fn pack((abcd, e): (__m128i, __m128i)) -> [u32; 5] {
+fn pack((abcd, e): (__m128i, __m128i), state: &mut State) {
     let [a, b] = [_mm_extract_epi32::<3>(abcd), _mm_extract_epi32::<2>(abcd)];
     let [c, d] = [_mm_extract_epi32::<1>(abcd), _mm_extract_epi32::<0>(abcd)];
-    [a, b, c, d, _mm_extract_epi32::<3>(e)].map(i32::cast_unsigned)
+    let five = [a, b, c, d, _mm_extract_epi32::<3>(e)].map(i32::cast_unsigned);
+    state[..5].copy_from_slice(&five);
 }

@@ -20,6 +20,7 @@ use std::arch::x86_64::_mm256_unpacklo_epi32;
 use std::arch::x86_64::_mm256_unpacklo_epi64;
 use std::arch::x86_64::_mm256_xor_si256;
 
+use crate::base::digest::State;
 use crate::base::digest_lanes::eighty_rounds::eighty_rounds;
 
 /// Inputs taken at once.
@@ -28,7 +29,7 @@ pub(crate) const LANES: usize = 8;
 /// Adds as many blocks of every input to its state as the shortest has. Lanes without work take
 /// any input.
 #[target_feature(enable = "avx2")]
-pub(crate) fn compress(states: &mut [[u32; 5]; LANES], inputs: &[&[[u8; 64]]; LANES]) {
+pub(crate) fn compress(states: &mut [State; LANES], inputs: &[&[[u8; 64]]; LANES]) {
     let count = inputs.iter().map(|input| input.len()).min().unwrap_or(0);
     let mut sums = unpack(states);
     for at in 0..count {
@@ -94,7 +95,7 @@ fn transpose(mut rows: [__m256i; 8]) -> [__m256i; 8] {
 }
 
 #[target_feature(enable = "avx2")]
-pub(crate) fn unpack(states: &[[u32; 5]; LANES]) -> [__m256i; 5] {
+pub(crate) fn unpack(states: &[State; LANES]) -> [__m256i; 5] {
     let mut sums = [_mm256_setzero_si256(); 5];
     for (word, sum) in sums.iter_mut().enumerate() {
         let column: [u32; LANES] = states.map(|state| state[word]);
@@ -105,7 +106,7 @@ pub(crate) fn unpack(states: &[[u32; 5]; LANES]) -> [__m256i; 5] {
 }
 
 #[target_feature(enable = "avx2")]
-pub(crate) fn pack(sums: [__m256i; 5], states: &mut [[u32; 5]; LANES]) {
+pub(crate) fn pack(sums: [__m256i; 5], states: &mut [State; LANES]) {
     for (word, sum) in sums.into_iter().enumerate() {
         let mut column = [0u32; LANES];
         // SAFETY: writes 32 bytes, and `column` has eight words of four; no alignment is asked.

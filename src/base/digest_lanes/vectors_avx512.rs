@@ -17,6 +17,7 @@ use std::arch::x86_64::_mm512_unpacklo_epi32;
 use std::arch::x86_64::_mm512_unpacklo_epi64;
 use std::arch::x86_64::_mm512_xor_si512;
 
+use crate::base::digest::State;
 use crate::base::digest_lanes::eighty_rounds::eighty_rounds;
 
 /// Inputs taken at once.
@@ -25,7 +26,7 @@ pub(crate) const LANES: usize = 16;
 /// Adds as many blocks of every input to its state as the shortest has. Lanes without work take
 /// any input.
 #[target_feature(enable = "avx512f,avx512bw")]
-pub(crate) fn compress(states: &mut [[u32; 5]; LANES], inputs: &[&[[u8; 64]]; LANES]) {
+pub(crate) fn compress(states: &mut [State; LANES], inputs: &[&[[u8; 64]]; LANES]) {
     let count = inputs.iter().map(|input| input.len()).min().unwrap_or(0);
     let mut sums = unpack(states);
     for at in 0..count {
@@ -96,7 +97,7 @@ fn transpose_fours(rows: [__m512i; 16]) -> [__m512i; 16] {
 }
 
 #[target_feature(enable = "avx512f,avx512bw")]
-fn unpack(states: &[[u32; 5]; LANES]) -> [__m512i; 5] {
+fn unpack(states: &[State; LANES]) -> [__m512i; 5] {
     let mut sums = [_mm512_setzero_si512(); 5];
     for (word, sum) in sums.iter_mut().enumerate() {
         let column: [u32; LANES] = states.map(|state| state[word]);
@@ -107,7 +108,7 @@ fn unpack(states: &[[u32; 5]; LANES]) -> [__m512i; 5] {
 }
 
 #[target_feature(enable = "avx512f,avx512bw")]
-fn pack(sums: [__m512i; 5], states: &mut [[u32; 5]; LANES]) {
+fn pack(sums: [__m512i; 5], states: &mut [State; LANES]) {
     for (word, sum) in sums.into_iter().enumerate() {
         let mut column = [0u32; LANES];
         // SAFETY: writes 64 bytes, and `column` has sixteen words of four; no alignment is asked.

@@ -6,6 +6,7 @@ use std::arch::x86_64::__m256i;
 use std::arch::x86_64::_mm256_rol_epi32;
 use std::arch::x86_64::_mm256_ternarylogic_epi32;
 
+use crate::base::digest::State;
 use crate::base::digest_lanes::eighty_rounds::eighty_rounds;
 use crate::base::digest_lanes::vectors_avx2::LANES;
 use crate::base::digest_lanes::vectors_avx2::add;
@@ -18,7 +19,7 @@ use crate::base::digest_lanes::vectors_avx2::xor;
 /// Adds as many blocks of every input to its state as the shortest has. Lanes without work take
 /// any input.
 #[target_feature(enable = "avx2,avx512f,avx512vl")]
-pub(crate) fn compress(states: &mut [[u32; 5]; LANES], inputs: &[&[[u8; 64]]; LANES]) {
+pub(crate) fn compress(states: &mut [State; LANES], inputs: &[&[[u8; 64]]; LANES]) {
     let count = inputs.iter().map(|input| input.len()).min().unwrap_or(0);
     let mut sums = unpack(states);
     for at in 0..count {

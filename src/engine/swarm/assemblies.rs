@@ -107,9 +107,9 @@ impl Assemblies {
             return HashReport { waits_until, ..HashReport::default() };
         }
         inputs.sort_by_key(|(_, assembly)| !assembly.is_full());
-        let count = lanes.take(inputs.len()).max(1);
+        let count = lanes.take::<Sha1Stream>(inputs.len()).max(1);
         inputs.truncate(count);
-        let gain = lanes.gain(count).max(1);
+        let gain = lanes.gain::<Sha1Stream>(count).max(1);
         let affordable = (budget * gain / (100 * count)).max(BLOCK_LEN as usize);
         let shortest = inputs.iter().map(|(_, assembly)| assembly.unhashed()).min().unwrap_or(0);
         let step = shortest.min(affordable);
