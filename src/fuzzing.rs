@@ -15,6 +15,7 @@ use crate::codec::hash_request::HASH_LEN;
 use crate::codec::hash_request::HASH_REQUEST_LEN;
 use crate::codec::hash_request::HashRequest;
 use crate::codec::hash_request::hashes;
+use crate::codec::magnet::Magnet;
 use crate::codec::message_decoder::Decoder;
 use crate::codec::message_decoder::MessageFault;
 use crate::codec::message_decoder::MessageLimits;
@@ -106,6 +107,14 @@ pub fn metainfo(data: &[u8]) {
     for piece in torrent.layout().pieces().take(100) {
         let _ = (torrent.piece_hash_v1(piece), torrent.piece_root(piece));
     }
+}
+
+/// Any text is refused or makes a link that, written out, means the same again.
+pub fn magnet(data: &[u8]) {
+    let Ok(magnet) = Magnet::parse(&String::from_utf8_lossy(data)) else { return };
+    let link = magnet.to_string();
+    assert!(link.is_ascii(), "{link}");
+    assert_eq!(Magnet::parse(&link), Ok(magnet));
 }
 
 /// A stream decodes the same in one input and cut by the lengths in front, and little is held.

@@ -20,6 +20,15 @@ pub(crate) const BENCODE_TOKEN_MAX: u32 = 3_000_000;
 /// Bytes of a .torrent file.
 pub(crate) const TORRENT_FILE_LEN_MAX: u64 = 64 * 1024 * 1024;
 
+/// Bytes of a magnet link, as given and as we would write it: some hundred trackers with long URLs.
+pub(crate) const MAGNET_LEN_MAX: usize = 128 * 1024;
+/// Web seeds, sources and peers in a magnet link, each kind for itself; real ones have a few.
+pub(crate) const MAGNET_LIST_MAX: usize = 100;
+/// Ranges of files in a magnet link (BEP 53); a link full of them has not many more.
+pub(crate) const MAGNET_RANGE_MAX: usize = 10_000;
+/// Characters of a name in a magnet link: it is shown until the torrent's own name is known.
+pub(crate) const MAGNET_NAME_LEN_MAX: usize = 500;
+
 /// Bytes of one path element on disk: ext4 allows 255, `.part` and a collision suffix need room.
 pub(crate) const PATH_ELEMENT_LEN_MAX: usize = 240;
 /// Folders in folders below the torrent's directory.

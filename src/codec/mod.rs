@@ -1,10 +1,13 @@
 //! Bytes to values and back, pure: a fuzz target each.
 
 pub(crate) mod announce;
+pub(crate) mod base32;
 pub(crate) mod bencode;
+pub(crate) mod escape;
 pub(crate) mod extension;
 pub(crate) mod handshake;
 pub(crate) mod hash_request;
+pub(crate) mod magnet;
 pub(crate) mod message;
 pub(crate) mod message_decoder;
 pub(crate) mod metainfo;

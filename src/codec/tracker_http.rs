@@ -24,6 +24,7 @@ use crate::codec::bencode::BencodeError;
 use crate::codec::bencode::Document;
 use crate::codec::bencode::Limits;
 use crate::codec::bencode::Value;
+use crate::codec::escape::write_escaped;
 
 /// 4 MiB of peers as dictionaries are about this many tokens; 16 bytes of memory each.
 const LIMITS: Limits = Limits { depth: BENCODE_DEPTH_MESSAGE_MAX, tokens: 500_000 };
@@ -110,16 +111,8 @@ fn open_query(url: &mut String, base: &str) {
 fn push_bytes(url: &mut String, name: &str, value: &[u8]) {
     url.push_str(name);
     url.push('=');
-    for byte in value {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                url.push(char::from(*byte));
-            }
-            _ => {
-                let _ = write!(url, "%{byte:02X}");
-            }
-        }
-    }
+    // Writing to a String cannot fail.
+    let _ = write_escaped(url, value);
 }
 
 /// The body of an answer to an announce, after inflating. Bytes after the dictionary are passed
