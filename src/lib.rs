@@ -79,6 +79,7 @@ pub use crate::content::files::FileEntry;
 pub use crate::content::layout::LayoutError;
 pub use crate::content::make::MakeError;
 pub use crate::content::make::TorrentMaker;
+pub use crate::content::make::TorrentVersion;
 pub use crate::content::torrent::Torrent;
 pub use crate::content::torrent::TorrentError;
 pub use crate::engine::add::Allocation;
