@@ -24,6 +24,7 @@ use crate::codec::tracker_http;
 use crate::codec::tracker_udp::Family;
 use crate::codec::tracker_udp::UdpReply;
 use crate::codec::tracker_udp::UdpRequest;
+use crate::codec::ut_metadata::MetadataMessage;
 use crate::content::torrent::Torrent;
 
 /// Values lie inside the document, siblings inside their parent; parsing a value's own bytes
@@ -185,4 +186,13 @@ pub fn tracker_answer(data: &[u8]) {
     if let Ok((transaction, request)) = UdpRequest::decode(data) {
         assert_eq!(UdpRequest::decode(&request.encode(transaction)), Ok((transaction, request)));
     }
+}
+
+/// A metadata message is read the same again, and holds a part of 16 KiB at most.
+pub fn ut_metadata(data: &[u8]) {
+    let Ok(message) = MetadataMessage::decode(data) else { return };
+    if let MetadataMessage::Data { bytes, .. } = message {
+        assert!((1..=16_384).contains(&bytes.len()) && data.ends_with(bytes));
+    }
+    assert_eq!(MetadataMessage::decode(&message.encode()), Ok(message));
 }

@@ -14,11 +14,13 @@ const CORPUS_LEN_MAX: u64 = 5_000_000;
 type Entrance = fn(&[u8]);
 
 /// One entrance for each target.
-const TARGETS: [(&str, Entrance); 4] = [
+const TARGETS: [(&str, Entrance); 6] = [
     ("bencode", fuzzing::bencode),
+    ("magnet", fuzzing::magnet),
     ("metainfo", fuzzing::metainfo),
     ("peer_message", fuzzing::peer_message),
     ("tracker_answer", fuzzing::tracker_answer),
+    ("ut_metadata", fuzzing::ut_metadata),
 ];
 
 fn folder(name: &str) -> PathBuf {

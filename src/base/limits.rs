@@ -53,6 +53,10 @@ pub(crate) const REJECT_MAX: u32 = 50;
 pub(crate) const EXTENSION_HANDSHAKE_LEN_MAX: u32 = 64 * 1024;
 /// Names in an extension handshake.
 pub(crate) const EXTENSION_NAME_MAX: usize = 64;
+/// Bytes of one part of the metadata; the last one may be shorter (BEP 9). Fixed.
+pub(crate) const METADATA_PART_LEN: u32 = 16 * 1024;
+/// Bytes of metadata fetched from peers: a torrent of 2^20 pieces has 20 MiB of them.
+pub(crate) const METADATA_LEN_MAX: u32 = 32 * 1024 * 1024;
 /// Extension handshakes per connection: the first and a few updates.
 pub(crate) const EXTENSION_HANDSHAKE_MAX: u32 = 4;
 /// Control messages a peer may send per second, on average and at once.

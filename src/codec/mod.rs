@@ -15,3 +15,4 @@ pub(crate) mod tracker_http;
 pub(crate) mod tracker_udp;
 #[cfg(any(test, feature = "fuzzing", feature = "sim"))]
 pub(crate) mod tracker_udp_server;
+pub(crate) mod ut_metadata;
