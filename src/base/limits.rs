@@ -57,6 +57,12 @@ pub(crate) const EXTENSION_NAME_MAX: usize = 64;
 pub(crate) const METADATA_PART_LEN: u32 = 16 * 1024;
 /// Bytes of metadata fetched from peers: a torrent of 2^20 pieces has 20 MiB of them.
 pub(crate) const METADATA_LEN_MAX: u32 = 32 * 1024 * 1024;
+/// Copies of our metadata that a peer gets per connection: one, and what was lost or asked twice.
+pub(crate) const METADATA_COPIES_MAX: u32 = 3;
+/// Requests for metadata queued per peer before we reject; clients ask for a few at a time.
+pub(crate) const METADATA_QUEUE_MAX: usize = 64;
+/// Bytes waiting for a peer above which no metadata is added: four parts.
+pub(crate) const METADATA_BACKLOG_MAX: usize = 64 * 1024;
 /// Extension handshakes per connection: the first and a few updates.
 pub(crate) const EXTENSION_HANDSHAKE_MAX: u32 = 4;
 /// Control messages a peer may send per second, on average and at once.

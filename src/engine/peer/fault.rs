@@ -4,6 +4,7 @@ use crate::base::limits::CONTROL_BACKLOG_MAX;
 use crate::base::limits::CONTROL_RATE_MAX;
 use crate::base::limits::REJECT_MAX;
 use crate::codec::message_decoder::MessageFault;
+use crate::codec::ut_metadata::MetadataFault;
 use crate::content::layout::LayoutFault;
 
 /// A stranger's mistake.
@@ -27,6 +28,8 @@ pub(crate) enum PeerFault {
     Silent,
     #[error("does not read: one batch has waited for it too long")]
     Stuck,
+    #[error("bad message: {0}")]
+    Metadata(#[from] MetadataFault),
     #[error("bad extension handshake: {0}")]
     Extension(String),
 }

@@ -5,6 +5,7 @@
 //! swarm's business.
 
 pub(crate) mod control;
+pub(crate) mod desk;
 pub(crate) mod fault;
 pub(crate) mod pieces;
 pub(crate) mod pipeline;
@@ -17,6 +18,7 @@ use crate::base::bitfield::Bitfield;
 use crate::base::instant::Instant;
 use crate::codec::message::Message;
 use crate::codec::message_decoder::Token;
+use crate::codec::ut_metadata::OUR_UT_METADATA;
 use crate::engine::peer::fault::PeerFault;
 use crate::engine::peer::pieces::Pieces;
 use crate::engine::peer::speech::state::Peer;
@@ -67,6 +69,9 @@ impl Peer {
                 self.handle_pieces(now, Pieces::Some(field))
             }
             Message::HaveAll | Message::HaveNone => self.handle_have_all_or_none(now, message),
+            Message::Extended { id: OUR_UT_METADATA, payload } => {
+                self.handle_metadata(now, payload)
+            }
             _ => {
                 self.take_control(now)?;
                 self.handle_control(message)

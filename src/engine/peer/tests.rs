@@ -12,6 +12,7 @@ use crate::base::limits::REQUEST_QUEUE_MAX;
 use crate::base::slots::SlotId;
 use crate::codec::extension::ExtensionHandshake;
 use crate::codec::handshake::Handshake;
+use crate::codec::ut_metadata::MetadataMessage;
 use crate::content::layout::Layout;
 use crate::engine::to_ring::ConnId;
 
@@ -313,4 +314,68 @@ fn a_choke_without_the_fast_extension_takes_back_what_was_read_too() {
         assert_eq!(sent(&mut peer).len(), sent_len);
         assert_eq!(peer.uploads.held(), 0);
     }
+}
+
+/// Asks or answers as a peer that takes our metadata messages under id 3.
+fn introduced_for_metadata() -> Peer {
+    let mut peer = peer_with(true);
+    let theirs = Message::Extended { id: 0, payload: b"d1:md11:ut_metadatai3eee" };
+    feed(&mut peer, &[theirs]).unwrap();
+    peer
+}
+
+fn for_us(message: MetadataMessage<'_>) -> Vec<u8> {
+    let payload = message.encode();
+    wire(&[Message::Extended { id: OUR_UT_METADATA, payload: &payload }])
+}
+
+fn for_them(message: MetadataMessage<'_>) -> Vec<u8> {
+    let payload = message.encode();
+    wire(&[Message::Extended { id: 3, payload: &payload }])
+}
+
+#[test]
+fn metadata_is_sent_under_the_peers_own_id_and_what_it_may_not_have_is_rejected() {
+    let mut peer = introduced_for_metadata();
+    peer.queue_metadata(1, 2);
+    peer.queue_metadata(2, 2);
+    assert_eq!(sent(&mut peer), for_them(MetadataMessage::Reject { part: 2 }));
+    assert_eq!((peer.next_metadata(), peer.next_metadata()), (Some(1), None));
+    let mut mute = peer_with(true);
+    mute.queue_metadata(2, 2);
+    assert!(sent(&mut mute).is_empty(), "it takes no such messages");
+}
+
+#[test]
+fn a_peer_that_does_not_read_gathers_few_parts_of_metadata() {
+    let mut peer = introduced_for_metadata();
+    (0..60).for_each(|part| peer.queue_metadata(part, 60));
+    let part = [7; 16_384];
+    let mut count = 0;
+    while let Some(part_index) = peer.next_metadata() {
+        let total_size = Some(60 * 16_384);
+        peer.say_metadata(&MetadataMessage::Data { part: part_index, total_size, bytes: &part });
+        count += 1;
+    }
+    assert_eq!(count, 4);
+    assert!(sent(&mut peer).len() > 4 * part.len());
+    assert_eq!(peer.next_metadata(), Some(4), "it read: on with it");
+}
+
+#[test]
+fn answers_that_we_asked_for_are_no_flood_and_others_are() {
+    let data = MetadataMessage::Data { part: 0, total_size: None, bytes: b"x" };
+    let one = for_us(data);
+    let many = one.repeat(CONTROL_BURST_MAX as usize + 1);
+    let mut peer = introduced_for_metadata();
+    (0..=CONTROL_BURST_MAX).for_each(|_| peer.ask_metadata(0));
+    let drain = |peer: &mut Peer, mut input: &[u8]| loop {
+        match peer.next_event(Instant::ZERO, &mut input) {
+            Ok(Some(_)) => {}
+            Ok(None) => return Ok(()),
+            Err(fault) => return Err(fault),
+        }
+    };
+    assert_eq!(drain(&mut peer, &many), Ok(()));
+    assert_eq!(drain(&mut peer, &many), Err(PeerFault::Flood));
 }

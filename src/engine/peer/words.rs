@@ -35,6 +35,16 @@ pub(crate) enum PeerEvent<'i> {
     AllowedFast,
     /// It told its client name, queue length or that it only uploads.
     Introduced,
+    /// It asks for a part of the metadata.
+    MetadataWanted(u32),
+    /// It sent what it says is a part of the metadata.
+    Metadata {
+        part: u32,
+        total_size: Option<u32>,
+        bytes: Box<[u8]>,
+    },
+    /// It does not give us a part of the metadata.
+    MetadataRejected(u32),
     /// Nothing for the swarm.
     Nothing,
 }

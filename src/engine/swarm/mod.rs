@@ -10,6 +10,7 @@ pub(crate) mod step_announce;
 pub(crate) mod step_check;
 pub(crate) mod step_download;
 pub(crate) mod step_end;
+pub(crate) mod step_metadata;
 pub(crate) mod step_peers;
 pub(crate) mod step_report;
 pub(crate) mod step_timers;
@@ -70,6 +71,9 @@ impl Swarm {
             PeerEvent::InterestChanged => self.wants_choice = true,
             PeerEvent::Introduced => self.drop_if_useless(now, turn, id),
             PeerEvent::Requested => self.handle_requested(now, turn, id),
+            PeerEvent::MetadataWanted(part) => self.handle_metadata_wanted(id, part),
+            // Metadata that nobody asked for.
+            PeerEvent::Metadata { .. } | PeerEvent::MetadataRejected(_) => {}
             // What became possible is done when the turn is flushed.
             PeerEvent::Unchoked | PeerEvent::AllowedFast | PeerEvent::Nothing => {}
         }
@@ -180,6 +184,7 @@ impl Swarm {
             peer.is_due = false;
             self.refill(now, turn, id);
             self.read_for(turn, id);
+            self.serve_metadata(id);
             self.send(now, turn, id);
         }
         if self.due.is_empty() {

@@ -10,7 +10,9 @@ use crate::base::instant::Instant;
 use crate::base::limits::REQUEST_QUEUE_MAX;
 use crate::base::slots::SlotId;
 use crate::codec::extension::ExtensionHandshake;
+use crate::codec::extension::ExtensionIds;
 use crate::codec::handshake::Handshake;
+use crate::codec::ut_metadata::OUR_UT_METADATA;
 use crate::engine::alert::AlertKind;
 use crate::engine::peer::pieces::Pieces;
 use crate::engine::peer::speech::state::Peer;
@@ -88,7 +90,10 @@ impl Swarm {
 
     fn introduction(&self, turn: &Turn, their_ip: IpAddr) -> ExtensionHandshake {
         let port = turn.settings.announce_port;
+        let ids = ExtensionIds { ut_metadata: Some(OUR_UT_METADATA), ..ExtensionIds::default() };
         ExtensionHandshake {
+            ids,
+            metadata_size: self.metadata_size(),
             client: Some(turn.settings.user_agent.clone()),
             reqq: Some(REQUEST_QUEUE_MAX as u32),
             yourip: Some(their_ip.to_canonical()),

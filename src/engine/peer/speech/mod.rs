@@ -2,5 +2,6 @@
 
 pub(crate) mod state;
 pub(crate) mod step_control;
+pub(crate) mod step_metadata;
 pub(crate) mod step_pieces;
 pub(crate) mod step_requests;

@@ -14,6 +14,7 @@ use crate::codec::message_decoder::Decoder;
 use crate::codec::message_decoder::MessageLimits;
 use crate::content::layout::Layout;
 use crate::engine::peer::control::Allowance;
+use crate::engine::peer::desk::Desk;
 use crate::engine::peer::fault::PeerFault;
 use crate::engine::peer::pieces::Pieces;
 use crate::engine::peer::pipeline::Pipeline;
@@ -32,6 +33,7 @@ pub(crate) struct Peer {
     pub(crate) pieces: Pieces,
     pub(crate) pipeline: Pipeline,
     pub(crate) uploads: Uploads,
+    pub(crate) desk: Desk,
     pub(crate) received: Rate,
     pub(crate) sent: Rate,
     /// Pieces it has and we want.
@@ -82,6 +84,7 @@ impl Peer {
             pieces: Pieces::none(layout.piece_count()),
             pipeline: Pipeline::new(now),
             uploads: Uploads::default(),
+            desk: Desk::default(),
             received: Rate::default(),
             sent: Rate::default(),
             wanted_count: 0,

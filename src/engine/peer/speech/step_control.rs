@@ -122,6 +122,7 @@ impl Peer {
         if let Some(reqq) = theirs.reqq {
             self.pipeline.set_queue_max(reqq);
         }
+        self.desk.introduced(theirs.ids.ut_metadata, theirs.metadata_size);
         self.is_upload_only = theirs.is_upload_only;
         self.client = theirs.client.or_else(|| self.client.take());
         Ok(PeerEvent::Introduced)
