@@ -7,3 +7,5 @@ pub(crate) mod make;
 pub(crate) mod merkle;
 pub(crate) mod piece_roots;
 pub(crate) mod torrent;
+pub(crate) mod torrent_edit;
+pub(crate) mod torrent_magnet;
