@@ -5,6 +5,7 @@
 use bendy::decoding::Decoder as Oracle;
 use bendy::state_tracker::Token as OracleToken;
 
+use crate::base::digest::Sha256;
 use crate::codec::bencode::Document;
 use crate::codec::bencode::Limits;
 use crate::codec::bencode::Value;
@@ -25,6 +26,8 @@ use crate::codec::tracker_udp::Family;
 use crate::codec::tracker_udp::UdpReply;
 use crate::codec::tracker_udp::UdpRequest;
 use crate::codec::ut_metadata::MetadataMessage;
+use crate::content::merkle;
+use crate::content::merkle::HashRange;
 use crate::content::torrent::Torrent;
 
 /// Values lie inside the document, siblings inside their parent; parsing a value's own bytes
@@ -168,6 +171,35 @@ fn decode(
     }
     assert!(input.is_empty() && decoder.held_len() <= 65_537);
     Ok(())
+}
+
+/// Requests of any numbers for a small tree are refused or answered by what proves itself, and by
+/// nothing else.
+pub fn merkle(data: &[u8]) {
+    let Some((numbers, rest)) = data.split_first_chunk::<20>() else { return };
+    let number = |at: usize| u32::from_be_bytes([0, 1, 2, 3].map(|byte| numbers[4 * at + byte]));
+    let leaves: Vec<Sha256> = (0..1 + number(0) % 300).map(leaf).collect();
+    let (height, base) = (merkle::height(leaves.len()), number(1) % 40);
+    let (index, length, proof_layers) = (number(2), number(3), number(4));
+    let range = HashRange { base, index, length, proof_layers };
+    let width = 1usize << base.min(height);
+    let layer: Vec<Sha256> = leaves.chunks(width).map(|c| merkle::root(c, width as u32)).collect();
+    let root = merkle::root(&leaves, 1);
+    let noise: Vec<Sha256> = rest.as_chunks().0.iter().map(|bytes| Sha256(*bytes)).collect();
+    let answer = merkle::prove(&layer, height, range);
+    let is_true = |hashes: &[Sha256]| merkle::verify(hashes, root, height, range);
+    assert!(!is_true(&noise), "nobody finds this by chance");
+    let Some(mut hashes) = answer else { return };
+    assert!(hashes.len() <= 2 * leaves.len().next_power_of_two());
+    let reaches_the_root = base + length.ilog2() + range.uncle_count() == height;
+    assert_eq!(is_true(&hashes), reaches_the_root);
+    let spoilt = index as usize % hashes.len();
+    hashes[spoilt] = leaf(u32::MAX);
+    assert!(!is_true(&hashes));
+}
+
+fn leaf(number: u32) -> Sha256 {
+    Sha256::of(&number.to_be_bytes())
 }
 
 /// Whatever a tracker or a peer's extension handshake says, the answer is bounded.

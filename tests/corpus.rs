@@ -14,9 +14,11 @@ const CORPUS_LEN_MAX: u64 = 5_000_000;
 type Entrance = fn(&[u8]);
 
 /// One entrance for each target.
-const TARGETS: [(&str, Entrance); 6] = [
+const TARGETS: [(&str, Entrance); 8] = [
     ("bencode", fuzzing::bencode),
+    ("hash_request", fuzzing::hash_request),
     ("magnet", fuzzing::magnet),
+    ("merkle", fuzzing::merkle),
     ("metainfo", fuzzing::metainfo),
     ("peer_message", fuzzing::peer_message),
     ("tracker_answer", fuzzing::tracker_answer),
