@@ -84,7 +84,7 @@ impl HashRange {
     /// do not give.
     pub(crate) fn uncle_count(&self) -> u32 {
         let known = self.length.max(1).ilog2();
-        (self.proof_layers + 1).saturating_sub(known)
+        self.proof_layers.saturating_add(1).saturating_sub(known)
     }
 
     /// The proof layers that reach to right below the root of a tree of `height` layers.
@@ -123,7 +123,8 @@ pub(crate) fn prove(layer: &[Sha256], height: u32, range: HashRange) -> Option<V
 /// is a node: the one right above the last uncle, in the layer `height`.
 pub(crate) fn verify(hashes: &[Sha256], root: Sha256, height: u32, range: HashRange) -> bool {
     let known = range.length.max(1).ilog2();
-    let is_complete = range.base + known + range.uncle_count() == height;
+    let top = range.base.saturating_add(known).saturating_add(range.uncle_count());
+    let is_complete = top == height;
     let Some((base, uncles)) = hashes.split_at_checked(range.length as usize) else { return false };
     if !is_complete || !range.length.is_power_of_two() || uncles.len() as u32 != range.uncle_count()
     {
@@ -184,6 +185,8 @@ mod tests {
             assert_eq!(prove(&l, 4, range), None, "{range:?}");
         }
         assert_eq!(prove(&l, 99, HashRange { base: 98, ..range(2, 0) }), None);
+        let huge = HashRange { base: u32::MAX, ..range(2, u32::MAX) };
+        assert!(prove(&l, 4, huge).is_none() && !verify(&l, root(&l, 16), 4, huge));
     }
 
     proptest! {
