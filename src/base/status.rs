@@ -124,6 +124,9 @@ pub enum TrackerErrorClass {
 pub struct TrackerStatus {
     /// Its URL, passkeys redacted.
     pub url: String,
+    /// The swarm that it is asked about: a hybrid is announced under both of its names, v2
+    /// truncated to 20 bytes (BEP 52), and has an entry for each.
+    pub info_hash: Sha1,
     /// Its tier; 0 is asked first.
     pub tier: u32,
     /// Time since the last announce that was answered.

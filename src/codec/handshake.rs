@@ -1,4 +1,4 @@
-//! The handshake: the first 68 bytes of a peer connection (BEP 3, peer protocol).
+//! The handshake: the first 68 bytes of a peer connection (BEP 3, peer protocol; BEP 52).
 
 use crate::base::digest::Sha1;
 
@@ -12,6 +12,8 @@ const PROTOCOL: [u8; 20] = *b"\x13BitTorrent protocol";
 const EXTENSIONS: (usize, u8) = (5, 0x10);
 /// Reserved byte 7, bit 0x04: fast extension (BEP 6).
 const FAST: (usize, u8) = (7, 0x04);
+/// Reserved byte 7, bit 0x10: the torrent is known in its second version too (BEP 52).
+const V2: (usize, u8) = (7, 0x10);
 
 /// What a peer says about itself before its first message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -32,12 +34,22 @@ pub(crate) enum HandshakeFault {
 }
 
 impl Handshake {
-    /// Ours: extension protocol and fast extension are offered, nothing else.
+    /// Ours: extension protocol and fast extension are offered, nothing else; see
+    /// [`Handshake::with_v2`].
     pub(crate) fn ours(info_hash: Sha1, peer_id: [u8; 20]) -> Handshake {
         let mut reserved = [0; 8];
         reserved[EXTENSIONS.0] |= EXTENSIONS.1;
         reserved[FAST.0] |= FAST.1;
         Handshake { reserved, info_hash, peer_id }
+    }
+
+    /// Says whether we know the torrent in its second version: who is dialled by the v1 hash may
+    /// then answer with the v2 hash, and both speak v2 from there on (BEP 52, upgrade path).
+    pub(crate) fn with_v2(mut self, knows_v2: bool) -> Handshake {
+        if knows_v2 {
+            self.reserved[V2.0] |= V2.1;
+        }
+        self
     }
 
     pub(crate) fn encode(&self) -> [u8; HANDSHAKE_LEN] {
@@ -67,6 +79,11 @@ impl Handshake {
     /// Whether the peer speaks the fast extension (BEP 6).
     pub(crate) fn has_fast(&self) -> bool {
         self.reserved[FAST.0] & FAST.1 != 0
+    }
+
+    /// Whether the peer knows the torrent in its second version (BEP 52).
+    pub(crate) fn has_v2(&self) -> bool {
+        self.reserved[V2.0] & V2.1 != 0
     }
 }
 
@@ -99,6 +116,14 @@ mod tests {
         assert!(ours.has_extensions() && ours.has_fast());
         assert_eq!(ours.reserved, [0, 0, 0, 0, 0, 0x10, 0, 0x04]);
         assert_eq!(&ours.encode()[..20], b"\x13BitTorrent protocol");
+    }
+
+    #[test]
+    fn the_second_version_is_offered_where_there_is_one() {
+        let ours = Handshake::ours(Sha1([1; 20]), [2; 20]);
+        assert!(!ours.has_v2() && !ours.with_v2(false).has_v2());
+        assert!(ours.with_v2(true).has_v2());
+        assert_eq!(ours.with_v2(true).reserved, [0, 0, 0, 0, 0, 0x10, 0, 0x14]);
     }
 
     #[test]

@@ -9,6 +9,8 @@ use std::time::Duration;
 use crate::base::instant::Instant;
 use crate::base::limits::CANDIDATE_MAX;
 
+/// Pause before a peer that left is dialled again.
+pub(crate) const REDIAL: Duration = Duration::from_secs(30);
 /// How long a lie keeps a peer away: first the endpoint, then, for the second lie, the whole
 /// address.
 const BAN: Duration = Duration::from_secs(3600);
@@ -30,7 +32,28 @@ pub(crate) struct Candidates {
 #[derive(Debug)]
 struct Candidate {
     fails: u32,
+    version: Version,
+    /// It hung up on a handshake by the other name since it answered one last.
+    has_turned: bool,
     state: Standing,
+}
+
+/// The protocol by whose info hash a peer of a hybrid is greeted. Who speaks both answers to v1
+/// with v2 if it likes (BEP 52), so v1 reaches everybody who is not known to speak v2 alone.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) enum Version {
+    #[default]
+    V1,
+    V2,
+}
+
+impl Version {
+    fn other(self) -> Version {
+        match self {
+            Version::V1 => Version::V2,
+            Version::V2 => Version::V1,
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,16 +63,22 @@ enum Standing {
 }
 
 impl Candidates {
-    /// A tracker, a peer or the user told of `address`. When full, new ones are turned away: the
-    /// tracker will tell of them again.
+    /// A peer or the user told of `address`, see [`Candidates::add_by`].
     pub(crate) fn add(&mut self, now: Instant, address: SocketAddr) {
+        self.add_by(now, address, Version::default());
+    }
+
+    /// Somebody told of `address` as of one who knows the torrent by this version's name. When
+    /// full, new ones are turned away: the tracker will tell of them again.
+    pub(crate) fn add_by(&mut self, now: Instant, address: SocketAddr, version: Version) {
         if address.port() == 0 || address.ip().is_unspecified() || address.ip().is_multicast() {
             return;
         }
         if self.known.len() >= CANDIDATE_MAX || self.known.contains_key(&address) {
             return;
         }
-        self.known.insert(address, Candidate { fails: 0, state: Standing::Waiting(now) });
+        let state = Standing::Waiting(now);
+        self.known.insert(address, Candidate { fails: 0, version, has_turned: false, state });
         self.due.insert((now, address));
     }
 
@@ -70,6 +99,23 @@ impl Candidates {
             }
         }
         None
+    }
+
+    /// By which name the candidate is greeted.
+    pub(crate) fn version(&self, address: SocketAddr) -> Version {
+        self.known.get(&address).map(|candidate| candidate.version).unwrap_or_default()
+    }
+
+    /// The candidate hung up on our handshake: maybe it knows the hybrid by its other name only,
+    /// which is tried at once, and not held against it the first time.
+    pub(crate) fn hung_up(&mut self, now: Instant, address: SocketAddr) {
+        let Some(candidate) = self.known.get_mut(&address) else { return };
+        candidate.version = candidate.version.other();
+        if std::mem::replace(&mut candidate.has_turned, true) {
+            self.failed(now, address);
+        } else {
+            self.left(now, address, Duration::ZERO);
+        }
     }
 
     /// When the next candidate may be tried.
@@ -94,6 +140,7 @@ impl Candidates {
     pub(crate) fn succeeded(&mut self, address: SocketAddr) {
         if let Some(candidate) = self.known.get_mut(&address) {
             candidate.fails = 0;
+            candidate.has_turned = false;
         }
     }
 
@@ -183,6 +230,27 @@ mod tests {
         }
         assert_eq!(pauses, [15, 30, 60, 120, 240]);
         assert_eq!(list.waiting_count(), 0);
+    }
+
+    #[test]
+    fn who_hangs_up_on_one_name_is_tried_by_the_other_at_once_and_then_later() {
+        let mut list = Candidates::default();
+        let peer = at("10.0.0.1:1");
+        list.add(ms(0), peer);
+        assert_eq!(list.version(peer), Version::V1);
+        assert_eq!(list.next_due(ms(0)), Some(peer));
+        list.hung_up(ms(0), peer);
+        assert_eq!((list.version(peer), list.next_due(ms(0))), (Version::V2, Some(peer)));
+        list.hung_up(ms(0), peer);
+        assert_eq!((list.version(peer), list.next_due(ms(0))), (Version::V1, None));
+        assert_eq!(list.next_due(ms(15_000)), Some(peer), "a failure like any other");
+        list.succeeded(peer);
+        list.left(ms(15_000), peer, Duration::ZERO);
+        assert_eq!(list.next_due(ms(15_000)), Some(peer));
+        list.hung_up(ms(15_000), peer);
+        assert_eq!(list.poll_timeout(), Some(ms(15_000)), "it had answered since");
+        list.add_by(ms(0), at("10.0.0.2:1"), Version::V2);
+        assert_eq!(list.version(at("10.0.0.2:1")), Version::V2);
     }
 
     #[test]

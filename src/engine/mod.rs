@@ -51,7 +51,7 @@ use crate::engine::disk::JobId;
 use crate::engine::shard_config::EngineConfig;
 use crate::engine::swarm::state::Leave;
 use crate::engine::swarm::state::Swarm;
-use crate::engine::swarm::step_peers::Refusal;
+use crate::engine::swarm::step_handshake::Refusal;
 use crate::engine::swarms::Swarms;
 use crate::engine::to_ring::CloseReason;
 use crate::engine::to_ring::ConnId;
@@ -177,7 +177,7 @@ impl Engine {
         let Some(state) = self.turn.conns.get_mut(conn.0) else { return };
         let Stage::Dialling { swarm } = state.stage else { return };
         let Some(owner) = self.swarms.get(swarm) else { return };
-        state.greeting = Handshake::ours(owner.info_hash, owner.peer_id).encode().into();
+        state.greeting = owner.greeting(state.address).encode().into();
         state.stage = Stage::Greeted { swarm, heard: Heard::new() };
         self.turn.gate.dialled();
         self.turn.outputs.push_back(Output::Send { conn });
@@ -228,19 +228,11 @@ impl Engine {
         let Some(state) = self.turn.conns.get(conn.0) else { return };
         let (address, is_inbound) = (state.address, state.is_inbound);
         let slot = state.swarm().or_else(|| self.swarms.by_hash(&theirs.info_hash));
-        let is_right = |slot: &SlotId| {
-            self.swarms.get(*slot).is_some_and(|swarm| swarm.info_hash == theirs.info_hash)
-        };
-        let Some(slot) = slot.filter(is_right) else { return self.conn_failed(now, conn, true) };
-        let admitted = self.contain(slot, |swarm, turn| {
-            let admitted = swarm.admit(now, turn, address, theirs);
-            if admitted.is_ok() {
-                swarm.dialling -= u32::from(!is_inbound);
-                swarm.add_peer(now, turn, conn, (address, is_inbound), theirs);
-            }
-            admitted
+        let Some(slot) = slot else { return self.conn_failed(now, conn, true) };
+        let introduced = self.contain(slot, |swarm, turn| {
+            swarm.introduce(now, turn, conn, (address, is_inbound), theirs)
         });
-        match admitted {
+        match introduced {
             Some(Ok(())) => self.handle_bytes(now, conn, rest),
             Some(Err(refusal)) => self.refuse(now, conn, slot, refusal),
             None => self.conn_failed(now, conn, true),
@@ -249,16 +241,9 @@ impl Engine {
 
     fn refuse(&mut self, now: Instant, conn: ConnId, slot: SlotId, refusal: Refusal) {
         let Some(state) = self.turn.close_conn(conn) else { return };
-        if state.is_inbound {
-            return;
+        if !state.is_inbound {
+            self.contain(slot, |swarm, _| swarm.refused(now, &state, refusal));
         }
-        self.contain(slot, |swarm, _| {
-            swarm.dialling = swarm.dialling.saturating_sub(1);
-            match refusal {
-                Refusal::Ourselves => swarm.candidates.forget(state.address),
-                _ => swarm.candidates.left(now, state.address, swarm::step_peers::REDIAL),
-            }
-        });
     }
 
     /// All of a batch left.
@@ -291,10 +276,7 @@ impl Engine {
             if must_close { self.turn.close_conn(conn) } else { self.turn.forget_conn(conn) };
         let Some(state) = state else { return };
         let Some(slot) = state.swarm() else { return };
-        self.contain(slot, |swarm, _| {
-            swarm.dialling = swarm.dialling.saturating_sub(1);
-            swarm.candidates.failed(now, state.address);
-        });
+        self.contain(slot, |swarm, _| swarm.dial_failed(now, &state));
     }
 
     pub(crate) fn handle_disk(&mut self, now: Instant, job: JobId, reply: DiskReply) {

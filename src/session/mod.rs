@@ -122,7 +122,8 @@ impl Session {
         }
     }
 
-    /// The torrent with this v1 info hash (A12).
+    /// The torrent with this name: its v1 info hash, or its v2 info hash truncated to 20 bytes; a
+    /// hybrid answers to both (A12).
     pub fn find(&self, info_hash: &Sha1) -> Option<TorrentHandle> {
         self.registry.find(info_hash).and_then(|entry| self.handle(entry))
     }

@@ -32,7 +32,9 @@ pub(crate) struct Registry {
 }
 
 struct Book {
-    lines: BTreeMap<Sha1, Line>,
+    lines: BTreeMap<TorrentId, Line>,
+    /// Every name of every torrent: a hybrid has two.
+    names: BTreeMap<Sha1, TorrentId>,
     loads: Vec<Load>,
     next_id: u64,
     rng: Rng,
@@ -47,18 +49,25 @@ struct Line {
 impl Registry {
     pub(crate) fn new(shard_count: usize, directory: Arc<Directory>, seed: u64) -> Registry {
         let loads = vec![Load::default(); shard_count];
-        let book = Book { lines: BTreeMap::new(), loads, next_id: 1, rng: Rng::new(seed) };
+        let book = Book {
+            lines: BTreeMap::new(),
+            names: BTreeMap::new(),
+            loads,
+            next_id: 1,
+            rng: Rng::new(seed),
+        };
         Registry { book: Mutex::new(book), directory }
     }
 
-    /// Enters a torrent and chooses its shard; the id of the one that is there if its hash is
-    /// taken.
+    /// Enters a torrent and chooses its shard; the id of the one that is there if one of its names
+    /// is taken (A12).
     pub(crate) fn enter(&self, torrent: Arc<Torrent>) -> Result<Arc<Entry>, TorrentId> {
         let mut book = self.lock();
-        let info_hash = torrent.info_hash();
-        book.sweep(&self.directory, &info_hash);
-        if let Some(line) = book.lines.get(&info_hash) {
-            return Err(line.entry.id);
+        for name in torrent.info_hashes().swarms() {
+            book.sweep(&self.directory, &name);
+            if let Some(id) = book.names.get(&name) {
+                return Err(*id);
+            }
         }
         let Book { loads, rng, .. } = &mut *book;
         let shard = choose(loads, rng);
@@ -66,34 +75,38 @@ impl Registry {
             load.torrent_count += 1;
             load.total_bytes = load.total_bytes.saturating_add(torrent.total_length());
         }
-        let entry = Arc::new(Entry::new(TorrentId(book.next_id), shard, torrent));
+        let id = TorrentId(book.next_id);
+        let entry = Arc::new(Entry::new(id, shard, torrent));
         book.next_id += 1;
-        book.lines.insert(info_hash, Line { entry: Arc::clone(&entry), leaving: None });
-        self.directory.set(info_hash, Some(shard));
+        book.lines.insert(id, Line { entry: Arc::clone(&entry), leaving: None });
+        for name in entry.torrent.info_hashes().swarms() {
+            book.names.insert(name, id);
+            self.directory.set(name, Some(shard));
+        }
         Ok(entry)
     }
 
     /// The torrent has left its shard, or never got there.
     pub(crate) fn forget(&self, entry: &Entry) {
         entry.set_gone();
-        self.lock().forget(&self.directory, entry.id, &entry.torrent.info_hash());
+        self.lock().forget(&self.directory, entry.id);
     }
 
-    /// The torrent was told to leave and has not answered yet: its hash stays taken until `answer`
+    /// The torrent was told to leave and has not answered yet: its names stay taken until `answer`
     /// comes.
     pub(crate) fn set_leaving(&self, entry: &Entry, answer: Receiver<Reply>) {
         entry.set_gone();
         let mut book = self.lock();
-        let line = book.lines.get_mut(&entry.torrent.info_hash());
-        if let Some(line) = line.filter(|line| line.entry.id == entry.id) {
+        if let Some(line) = book.lines.get_mut(&entry.id) {
             line.leaving = Some(answer);
         }
     }
 
-    /// The torrent with this hash, unless it is leaving.
-    pub(crate) fn find(&self, info_hash: &Sha1) -> Option<Arc<Entry>> {
+    /// The torrent with this name, unless it is leaving.
+    pub(crate) fn find(&self, name: &Sha1) -> Option<Arc<Entry>> {
         let book = self.lock();
-        let line = book.lines.get(info_hash).filter(|line| !line.entry.is_gone());
+        let line = book.names.get(name).and_then(|id| book.lines.get(id));
+        let line = line.filter(|line| !line.entry.is_gone());
         line.map(|line| Arc::clone(&line.entry))
     }
 
@@ -101,9 +114,7 @@ impl Registry {
     pub(crate) fn entries(&self) -> Vec<Arc<Entry>> {
         let book = self.lock();
         let there = book.lines.values().filter(|line| !line.entry.is_gone());
-        let mut entries: Vec<Arc<Entry>> = there.map(|line| Arc::clone(&line.entry)).collect();
-        entries.sort_by_key(|entry| entry.id);
-        entries
+        there.map(|line| Arc::clone(&line.entry)).collect()
     }
 
     /// The session ends: every handle says `Gone` from here on.
@@ -119,22 +130,22 @@ impl Registry {
 }
 
 impl Book {
-    /// Forgets the torrent with this hash if it has left since.
-    fn sweep(&mut self, directory: &Directory, info_hash: &Sha1) {
-        let Some(line) = self.lines.get(info_hash) else { return };
+    /// Forgets the torrent with this name if it has left since.
+    fn sweep(&mut self, directory: &Directory, name: &Sha1) {
+        let Some(line) = self.names.get(name).and_then(|id| self.lines.get(id)) else { return };
         let answer = line.leaving.as_ref().map(|leaving| leaving.try_recv());
         if matches!(answer, Some(Ok(_) | Err(TryRecvError::Disconnected))) {
             let id = line.entry.id;
-            self.forget(directory, id, info_hash);
+            self.forget(directory, id);
         }
     }
 
-    fn forget(&mut self, directory: &Directory, id: TorrentId, info_hash: &Sha1) {
-        if self.lines.get(info_hash).is_none_or(|line| line.entry.id != id) {
-            return;
+    fn forget(&mut self, directory: &Directory, id: TorrentId) {
+        let Some(line) = self.lines.remove(&id) else { return };
+        for name in line.entry.torrent.info_hashes().swarms() {
+            self.names.remove(&name);
+            directory.set(name, None);
         }
-        let Some(line) = self.lines.remove(info_hash) else { return };
-        directory.set(*info_hash, None);
         if let Some(load) = self.load_mut(line.entry.shard) {
             load.torrent_count = load.torrent_count.saturating_sub(1);
             let bytes = line.entry.torrent.total_length();
@@ -150,5 +161,56 @@ impl Book {
 impl std::fmt::Debug for Registry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Registry")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::digest::Sha256;
+    use crate::base::info_hashes::InfoHashes;
+
+    fn torrent(v1: Option<Sha1>, v2: Option<Sha256>) -> Arc<Torrent> {
+        let names = InfoHashes::new(v1, v2).expect("there is one");
+        Arc::new(Torrent::nameless(names, None, &[]))
+    }
+
+    #[test]
+    fn a_hybrid_is_there_under_both_of_its_names_and_leaves_both() {
+        let directory = Directory::new();
+        let registry = Registry::new(2, Arc::clone(&directory), 1);
+        let (v1, v2) = (Sha1::of(b"info"), Sha256::of(b"info"));
+        let hybrid = registry.enter(torrent(Some(v1), Some(v2))).expect("it is the first");
+        for same in [torrent(Some(v1), None), torrent(None, Some(v2))] {
+            assert_eq!(registry.enter(same).map(drop), Err(hybrid.id));
+        }
+        for name in [v1, v2.truncated()] {
+            assert_eq!(registry.find(&name).map(|entry| entry.id), Some(hybrid.id));
+            assert_eq!(directory.find(&name), Some(hybrid.shard));
+        }
+        registry.forget(&hybrid);
+        for name in [v1, v2.truncated()] {
+            assert!(registry.find(&name).is_none() && directory.find(&name).is_none());
+        }
+        let second = registry.enter(torrent(None, Some(v2))).expect("the name is free again");
+        let first = registry.enter(torrent(Some(v1), None)).expect("so is this one");
+        let ids: Vec<_> = registry.entries().iter().map(|entry| entry.id).collect();
+        assert_eq!(ids, [second.id, first.id]);
+        registry.forget(&hybrid);
+        assert!(registry.find(&v1).is_some(), "forgetting twice does not hurt its successor");
+    }
+
+    #[test]
+    fn a_name_is_free_when_the_shard_says_that_the_torrent_has_left() {
+        let registry = Registry::new(1, Directory::new(), 1);
+        let (v1, v2) = (Sha1::of(b"info"), Sha256::of(b"info"));
+        let hybrid = registry.enter(torrent(Some(v1), Some(v2))).expect("it is the first");
+        let (sender, answer) = crossbeam::channel::bounded(1);
+        registry.set_leaving(&hybrid, answer);
+        assert!(registry.find(&v2.truncated()).is_none());
+        assert_eq!(registry.enter(torrent(None, Some(v2))).map(drop), Err(hybrid.id));
+        sender.send(Reply::Done).expect("the registry listens");
+        assert!(registry.enter(torrent(None, Some(v2))).is_ok());
+        assert!(registry.enter(torrent(Some(v1), None)).is_ok());
     }
 }

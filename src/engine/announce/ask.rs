@@ -13,7 +13,6 @@ use crate::engine::to_ring::QueryError;
 /// What the torrent's owner knows at the time of an announce.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Facts {
-    pub(crate) info_hash: Sha1,
     pub(crate) peer_id: [u8; 20],
     /// The port that peers reach us at.
     pub(crate) port: u16,
@@ -30,16 +29,17 @@ pub(crate) struct Facts {
 }
 
 impl Facts {
-    /// The announce that says them; who leaves wants no peers.
+    /// The announce to a swarm that says them; who leaves wants no peers.
     pub(crate) fn request(
         &self,
+        info_hash: Sha1,
         event: AnnounceEvent,
         key: u32,
         tracker_id: Option<Vec<u8>>,
     ) -> AnnounceRequest {
         let numwant = if event == AnnounceEvent::Stopped { 0 } else { self.numwant };
         AnnounceRequest {
-            info_hash: self.info_hash,
+            info_hash,
             peer_id: self.peer_id,
             port: self.port,
             uploaded: self.uploaded,

@@ -17,8 +17,8 @@ pub(crate) enum AnnounceEvent {
     Http { token: u32, url: String },
     /// For the shard's `UdpTrackers`; answered by `handle_udp`.
     Udp { token: u32, ask: UdpAsk },
-    /// A tracker named these peers: unchecked, duplicates and ourselves included.
-    Peers(Vec<SocketAddr>),
+    /// A tracker named these peers of this swarm: unchecked, duplicates and ourselves included.
+    Peers(Sha1, Vec<SocketAddr>),
     /// A tracker sees us at this address (BEP 24).
     ExternalIp(IpAddr),
     /// For an alert: an announce was answered.

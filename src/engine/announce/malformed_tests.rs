@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::base::digest::Sha1;
+use crate::base::info_hashes::InfoHashes;
 use crate::base::instant::Instant;
 use crate::base::limits::TRACKER_BODY_INFLATED_MAX;
 use crate::base::rng::Rng;
@@ -13,7 +14,6 @@ use crate::engine::announce::event::AnnounceEvent;
 use crate::engine::to_ring::HttpAnswer;
 
 const FACTS: Facts = Facts {
-    info_hash: Sha1([7; 20]),
     peer_id: *b"-CS0100-abcdefghijkl",
     port: 6881,
     ip: None,
@@ -27,12 +27,12 @@ const FACTS: Facts = Facts {
 fn outcome(status: u16, body: &[u8]) -> Result<u32, TrackerErrorClass> {
     let (now, mut rng) = (Instant::from_millis(1), Rng::new(1));
     let tiers = [vec!["http://t.org/announce".to_owned()]];
-    let mut announcer = Announcer::new(&tiers, &mut rng);
+    let mut announcer = Announcer::new(InfoHashes::from_v1(Sha1([7; 20])), &tiers, &mut rng);
     announcer.start(now);
     announcer.handle_timeout(now, &FACTS, &mut rng);
     let Some(AnnounceEvent::Http { token, .. }) = announcer.poll_event() else { panic!() };
     let answer = Ok(HttpAnswer { status, body: body.to_vec() });
-    announcer.handle_http(now, token, answer, &FACTS, &mut rng);
+    announcer.handle_http(now, token, answer, &mut rng);
     let mut peer_count = None;
     let mut error_count = 0;
     while let Some(event) = announcer.poll_event() {

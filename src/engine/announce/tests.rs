@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::base::digest::Sha1;
+use crate::base::info_hashes::InfoHashes;
 use crate::base::instant::Instant;
 use crate::base::limits::ANNOUNCE_STOP_TIMEOUT;
 use crate::base::limits::ANNOUNCE_TIMEOUT;
@@ -19,7 +20,6 @@ use crate::engine::to_ring::HttpAnswer;
 use crate::engine::to_ring::QueryError;
 
 const FACTS: Facts = Facts {
-    info_hash: Sha1([7; 20]),
     peer_id: *b"-CS0100-abcdefghijkl",
     port: 6881,
     ip: None,
@@ -28,6 +28,10 @@ const FACTS: Facts = Facts {
     left: 3,
     numwant: 50,
 };
+
+fn names() -> InfoHashes {
+    InfoHashes::from_v1(Sha1([7; 20]))
+}
 
 /// A clock, an announcer, and what it said.
 struct World {
@@ -50,7 +54,7 @@ impl World {
         let tiers: Vec<Vec<String>> =
             tiers.iter().map(|names| names.split(' ').map(url).collect()).collect();
         let mut rng = Rng::new(1);
-        let announcer = Announcer::new(&tiers, &mut rng);
+        let announcer = Announcer::new(names(), &tiers, &mut rng);
         let now = Instant::from_millis(1_000_000);
         World { now, rng, announcer, asked: Vec::new(), told: Vec::new() }
     }
@@ -125,7 +129,7 @@ impl World {
 
     fn answer(&mut self, answer: Result<HttpAnswer, QueryError>) {
         let (token, _) = self.asked.remove(0);
-        self.announcer.handle_http(self.now, token, answer, &FACTS, &mut self.rng);
+        self.announcer.handle_http(self.now, token, answer, &mut self.rng);
         self.settle();
     }
 
@@ -268,7 +272,7 @@ fn tiers_are_shuffled_inside_and_never_across() {
     let mut seen = std::collections::BTreeSet::new();
     for seed in 0..50 {
         let tier = |names: &str| names.split(' ').map(|n| format!("http://{n}/announce")).collect();
-        let announcer = Announcer::new(&[tier("a b"), tier("c d")], &mut Rng::new(seed));
+        let announcer = Announcer::new(names(), &[tier("a b"), tier("c d")], &mut Rng::new(seed));
         let order: Vec<u32> = announcer.status(Instant::ZERO).iter().map(|s| s.tier).collect();
         assert_eq!(order, [0, 0, 1, 1]);
         seen.insert(
@@ -345,7 +349,7 @@ fn stop_ends_after_five_seconds_when_the_tracker_is_silent() {
     assert_eq!(w.told, [AnnounceEvent::Stopped]);
     let late = w.asked[0].0;
     let answer = Ok(HttpAnswer { status: 200, body: OK.into() });
-    w.announcer.handle_http(w.now, late, answer, &FACTS, &mut w.rng);
+    w.announcer.handle_http(w.now, late, answer, &mut w.rng);
     assert_eq!(w.announcer.poll_event(), None);
 }
 
@@ -359,7 +363,7 @@ fn stop_waits_for_a_started_under_way_and_then_takes_it_back() {
     assert!(w.question().contains("event=stopped"));
     w.reply(OK);
     assert!(w.told.contains(&AnnounceEvent::Stopped));
-    assert!(!w.told.iter().any(|event| matches!(event, AnnounceEvent::Peers(_))));
+    assert!(!w.told.iter().any(|event| matches!(event, AnnounceEvent::Peers(..))));
 }
 
 #[test]
@@ -430,7 +434,7 @@ fn an_answer_is_told_in_full() {
             AnnounceEvent::Warning { url: url.clone(), message: "slow".to_owned() },
             AnnounceEvent::Announced { url, peer_count: 1 },
             AnnounceEvent::ExternalIp("9.8.7.6".parse().unwrap()),
-            AnnounceEvent::Peers(vec!["1.2.3.4:6881".parse().unwrap()]),
+            AnnounceEvent::Peers(Sha1([7; 20]), vec!["1.2.3.4:6881".parse().unwrap()]),
         ]
     );
     let status = w.announcer.status(w.now + Duration::from_secs(1)).remove(0);
@@ -463,7 +467,7 @@ fn both_addresses_of_a_udp_tracker_bring_peers_and_one_is_enough() {
         assert_eq!(w.question(), "udp://a?Started");
         w.answer_udp(first, false);
         w.answer_udp(second, true);
-        let peers = w.told.iter().filter(|event| matches!(event, AnnounceEvent::Peers(_))).count();
+        let peers = w.told.iter().filter(|event| matches!(event, AnnounceEvent::Peers(..))).count();
         assert_eq!((peers, w.class(0)), (peer_count, class));
         assert!(w.asked.is_empty());
     }
@@ -494,6 +498,6 @@ fn odd_urls_repeats_and_the_two_hundred_and_first_tracker_are_left_out() {
     };
     let odd = vec!["wss://x/announce".to_owned(), String::new()];
     let tiers = [odd, urls(0..150), urls(0..150), urls(100..300)];
-    let announcer = Announcer::new(&tiers, &mut Rng::new(1));
+    let announcer = Announcer::new(names(), &tiers, &mut Rng::new(1));
     assert_eq!(announcer.status(Instant::ZERO).len(), 200);
 }

@@ -216,12 +216,18 @@ impl Tracker {
         }
     }
 
-    /// As the torrent's owner sees it; `next` is when it is asked again.
-    pub(crate) fn status(&self, now: Instant, next: Option<Instant>) -> TrackerStatus {
+    /// As the torrent's owner sees it, for the swarm `info_hash`; `next` is when it is asked again.
+    pub(crate) fn status(
+        &self,
+        now: Instant,
+        info_hash: Sha1,
+        next: Option<Instant>,
+    ) -> TrackerStatus {
         let since = |at: Instant| now.since(at);
         let until = |at: Instant| at.since(now);
         TrackerStatus {
             url: self.shown.clone(),
+            info_hash,
             tier: self.tier,
             last_announce: self.last_announce.map(since),
             next_announce: next.filter(|at| *at != Instant::FAR).map(until),

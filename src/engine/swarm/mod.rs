@@ -10,6 +10,7 @@ pub(crate) mod step_announce;
 pub(crate) mod step_check;
 pub(crate) mod step_download;
 pub(crate) mod step_end;
+pub(crate) mod step_handshake;
 pub(crate) mod step_metadata;
 pub(crate) mod step_peers;
 pub(crate) mod step_report;

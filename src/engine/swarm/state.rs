@@ -157,7 +157,11 @@ impl Swarm {
             candidates,
             choker: Choker::new(now),
             wants_choice: false,
-            announcer: Announcer::new(addition.torrent.trackers(), &mut turn.rng),
+            announcer: Announcer::new(
+                addition.torrent.info_hashes(),
+                addition.torrent.trackers(),
+                &mut turn.rng,
+            ),
             has_announced_stop: false,
             peers: Slots::default(),
             due: VecDeque::new(),

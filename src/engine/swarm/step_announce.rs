@@ -24,7 +24,6 @@ impl Swarm {
     pub(crate) fn facts(&self, turn: &Turn) -> Facts {
         let has_enough = self.peers.len() as u32 >= turn.settings.connections_per_torrent_max;
         Facts {
-            info_hash: self.info_hash,
             peer_id: self.peer_id,
             port: turn.settings.announce_port,
             ip: turn.settings.announce_ip,
@@ -50,8 +49,7 @@ impl Swarm {
         token: u32,
         answer: Result<HttpAnswer, QueryError>,
     ) {
-        let facts = self.facts(turn);
-        self.announcer.handle_http(now, token, answer, &facts, &mut turn.rng);
+        self.announcer.handle_http(now, token, answer, &mut turn.rng);
     }
 
     /// Drains the announcer; returns a question for the shard's UDP trackers, if there is one.
@@ -63,8 +61,10 @@ impl Swarm {
                     turn.outputs.push_back(Output::Http { query, url });
                 }
                 AnnounceEvent::Udp { token, ask } => return Some(UdpQuestion { token, ask }),
-                AnnounceEvent::Peers(peers) => {
-                    peers.into_iter().for_each(|address| self.candidates.add(now, address));
+                AnnounceEvent::Peers(swarm, peers) => {
+                    let version = self.version_of(swarm);
+                    let candidates = &mut self.candidates;
+                    peers.into_iter().for_each(|peer| candidates.add_by(now, peer, version));
                     self.next_tick = now;
                 }
                 AnnounceEvent::ExternalIp(_) => {}

@@ -11,84 +11,19 @@ use crate::base::limits::REQUEST_QUEUE_MAX;
 use crate::base::slots::SlotId;
 use crate::codec::extension::ExtensionHandshake;
 use crate::codec::extension::ExtensionIds;
-use crate::codec::handshake::Handshake;
 use crate::codec::ut_metadata::OUR_UT_METADATA;
 use crate::engine::alert::AlertKind;
+use crate::engine::candidates::REDIAL;
 use crate::engine::peer::pieces::Pieces;
-use crate::engine::peer::speech::state::Peer;
 use crate::engine::pick::ask::Has;
 use crate::engine::swarm::state::Swarm;
-use crate::engine::to_ring::ConnId;
 use crate::engine::turn::Turn;
 
-/// Pause before a peer that left is dialled again.
-pub(crate) const REDIAL: Duration = Duration::from_secs(30);
 /// Pause before a seed is dialled again by a seed: neither has anything for the other.
 const REDIAL_SEED: Duration = Duration::from_secs(3600);
 
-/// Why a handshake does not make a peer.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-pub(crate) enum Refusal {
-    #[error("the torrent is not active")]
-    NotActive,
-    #[error("it is banned")]
-    Banned,
-    #[error("the torrent has all the connections that it may have")]
-    Full,
-    #[error("it is ourselves")]
-    Ourselves,
-    #[error("it is connected already")]
-    AlreadyThere,
-}
-
 impl Swarm {
-    /// Whether the handshake makes a peer.
-    pub(crate) fn admit(
-        &self,
-        now: Instant,
-        turn: &Turn,
-        address: SocketAddr,
-        theirs: &Handshake,
-    ) -> Result<(), Refusal> {
-        let same = |(_, peer): (SlotId, &Peer)| {
-            peer.peer_id == theirs.peer_id && peer.address.ip() == address.ip()
-        };
-        match () {
-            () if !self.is_active() => Err(Refusal::NotActive),
-            () if theirs.peer_id == self.peer_id => Err(Refusal::Ourselves),
-            () if self.candidates.is_banned(now, address) => Err(Refusal::Banned),
-            () if self.peers.len() >= turn.settings.connections_per_torrent_max as usize => {
-                Err(Refusal::Full)
-            }
-            () if self.peers.iter().any(same) => Err(Refusal::AlreadyThere),
-            () => Ok(()),
-        }
-    }
-
-    /// The handshake is over both ways: the connection becomes a peer.
-    pub(crate) fn add_peer(
-        &mut self,
-        now: Instant,
-        turn: &mut Turn,
-        conn: ConnId,
-        (address, is_inbound): (SocketAddr, bool),
-        theirs: &Handshake,
-    ) {
-        let mut peer = Peer::new(conn, address, is_inbound, theirs, self.layout.clone(), now);
-        if is_inbound {
-            peer.greet(&Handshake::ours(self.info_hash, self.peer_id));
-        }
-        peer.tell_pieces(&self.have);
-        peer.introduce(&self.introduction(turn, address.ip()));
-        let id = self.peers.insert(peer);
-        turn.settle(conn, self.slot, id);
-        self.candidates.succeeded(address);
-        self.alert(turn, AlertKind::PeerConnected { address, is_inbound });
-        self.mark(id);
-        self.changed();
-    }
-
-    fn introduction(&self, turn: &Turn, their_ip: IpAddr) -> ExtensionHandshake {
+    pub(crate) fn introduction(&self, turn: &Turn, their_ip: IpAddr) -> ExtensionHandshake {
         let port = turn.settings.announce_port;
         let ids = ExtensionIds { ut_metadata: Some(OUR_UT_METADATA), ..ExtensionIds::default() };
         ExtensionHandshake {

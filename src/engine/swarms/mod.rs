@@ -37,10 +37,10 @@ pub(crate) struct Swarms {
 
 impl Swarms {
     pub(crate) fn insert(&mut self, now: Instant, turn: &mut Turn, addition: Addition) -> SlotId {
-        let (id, info_hash) = (addition.id, addition.torrent.info_hash());
+        let (id, names) = (addition.id, addition.torrent.info_hashes());
         let slot = self.all.insert_with(|slot| Swarm::new(slot, addition, now, turn));
         self.by_id.insert(id, slot);
-        self.by_hash.insert(info_hash, slot);
+        self.by_hash.extend(names.swarms().map(|name| (name, slot)));
         slot
     }
 
@@ -56,6 +56,7 @@ impl Swarms {
         self.by_id.get(&id).copied()
     }
 
+    /// By any of its names.
     pub(crate) fn by_hash(&self, info_hash: &Sha1) -> Option<SlotId> {
         self.by_hash.get(info_hash).copied()
     }
@@ -142,7 +143,9 @@ impl Swarms {
         self.starved.remove(&slot);
         let left = self.all.remove(slot)?;
         self.by_id.remove(&left.id);
-        self.by_hash.remove(&left.info_hash);
+        for name in left.names().swarms() {
+            self.by_hash.remove(&name);
+        }
         Some(left)
     }
 

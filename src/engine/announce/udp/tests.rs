@@ -25,8 +25,8 @@ use crate::engine::announce::udp::UdpEvent;
 use crate::engine::announce::udp::UdpTrackers;
 use crate::engine::to_ring::QueryError;
 
+const HASH: Sha1 = Sha1([7; 20]);
 const FACTS: Facts = Facts {
-    info_hash: Sha1([7; 20]),
     peer_id: *b"-CS0100-abcdefghijkl",
     port: 6881,
     ip: None,
@@ -82,7 +82,7 @@ impl World {
     }
 
     fn ask(&mut self, token: u32, host: &str) {
-        let request = FACTS.request(AnnounceEvent::Started, 5, None);
+        let request = FACTS.request(HASH, AnnounceEvent::Started, 5, None);
         self.ask_what(token, host, UdpWhat::Announce(request));
     }
 
@@ -337,12 +337,12 @@ fn a_tracker_that_stops_answering_is_looked_up_again() {
 #[test]
 fn a_scrape_brings_the_counts_of_the_swarm() {
     let mut w = World::new();
-    w.ask_what(1, "127.0.0.1", UdpWhat::Scrape(FACTS.info_hash));
+    w.ask_what(1, "127.0.0.1", UdpWhat::Scrape(HASH));
     w.reply(&connection(1));
     let counts = ScrapeCounts { seeders: 1, leechers: 2, downloaded: 3 };
     w.reply(&UdpReply::Scrape(vec![counts]));
     assert_eq!(w.answers[0].1, Ok(UdpAnswer::Scraped(counts)));
-    w.ask_what(2, "127.0.0.1", UdpWhat::Scrape(FACTS.info_hash));
+    w.ask_what(2, "127.0.0.1", UdpWhat::Scrape(HASH));
     w.reply(&UdpReply::Scrape(Vec::new()));
     assert_eq!(w.answers[1].1, Err(TrackerErrorClass::Parse));
 }

@@ -41,6 +41,8 @@ pub(crate) struct Peer {
     pub(crate) allowed_fast: SmallVec<[PieceIndex; 4]>,
     pub(crate) client: Option<String>,
     pub(crate) is_upload_only: bool,
+    /// The connection speaks v2: only then may it carry hash requests (BEP 52).
+    pub(crate) is_v2: bool,
     pub(crate) connected_since: Instant,
     pub(crate) unchoked_since: Option<Instant>,
     /// When it was choked last; `None` if it was never unchoked.
@@ -91,6 +93,7 @@ impl Peer {
             allowed_fast: SmallVec::new(),
             client: None,
             is_upload_only: false,
+            is_v2: false,
             connected_since: now,
             unchoked_since: None,
             choked_since: None,
