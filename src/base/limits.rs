@@ -19,6 +19,8 @@ pub(crate) const BENCODE_DEPTH_FILE_MAX: u32 = 100;
 pub(crate) const BENCODE_TOKEN_MAX: u32 = 3_000_000;
 /// Bytes of a .torrent file.
 pub(crate) const TORRENT_FILE_LEN_MAX: u64 = 64 * 1024 * 1024;
+/// Time to fetch a .torrent file from the web: the largest at 560 KB/s.
+pub(crate) const TORRENT_FETCH_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Bytes of a magnet link, as given and as we would write it: some hundred trackers with long URLs.
 pub(crate) const MAGNET_LEN_MAX: usize = 128 * 1024;

@@ -34,16 +34,29 @@ pub enum ReadError {
 
 /// Reads and checks the file at `path`. Blocks; for callers' threads only.
 pub(crate) fn read(path: &Path) -> Result<Torrent, ReadError> {
-    let bytes =
-        read_bounded(path).map_err(|source| ReadError::Io { path: path.to_owned(), source })?;
-    let torrent = Torrent::parse(&bytes);
+    let torrent = Torrent::parse(&read_torrent_file(path)?);
     torrent.map_err(|source| ReadError::Torrent { path: path.to_owned(), source })
 }
 
-/// One byte more than any torrent may have is enough to be refused by its length.
-fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+/// The bytes of the .torrent file at `path`, not looked at. Blocks.
+///
+/// Of more than 64 MiB, one byte more than that is read: enough to be refused by its length.
+///
+/// # Errors
+/// [`ReadError::Io`].
+pub fn read_torrent_file(path: impl AsRef<Path>) -> Result<Vec<u8>, ReadError> {
+    let path = path.as_ref();
+    let read = File::open(path).and_then(read_torrent);
+    read.map_err(|source| ReadError::Io { path: path.to_owned(), source })
+}
+
+/// The bytes of a .torrent file from anywhere, like [`read_torrent_file`]. Blocks.
+///
+/// # Errors
+/// Those of the reader.
+pub fn read_torrent(from: impl Read) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    File::open(path)?.take(TORRENT_FILE_LEN_MAX + 1).read_to_end(&mut bytes)?;
+    from.take(TORRENT_FILE_LEN_MAX + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
@@ -60,5 +73,12 @@ mod tests {
         std::fs::write(&path, "not bencode").unwrap();
         assert!(matches!(read(&path), Err(ReadError::Torrent { .. })));
         assert!(matches!(read(dir.path()), Err(ReadError::Io { .. })), "a directory");
+    }
+
+    #[test]
+    fn endless_input_is_read_until_it_is_too_long() {
+        let bytes = read_torrent(io::repeat(b'd')).unwrap();
+        assert_eq!(bytes.len() as u64, TORRENT_FILE_LEN_MAX + 1);
+        assert!(matches!(Torrent::parse(&bytes), Err(TorrentError::FileTooLong { .. })));
     }
 }

@@ -3,7 +3,6 @@
 
 use std::io;
 
-use crate::base::limits::TRACKER_BODY_MAX;
 use crate::base::limits::TRACKER_REDIRECT_MAX;
 use crate::base::status::TrackerErrorClass;
 use crate::engine::to_ring::QueryError;
@@ -30,9 +29,13 @@ pub(crate) fn classify(error: &ureq::Error) -> QueryError {
             let message = format!("expected at most {TRACKER_REDIRECT_MAX} redirects, got more");
             fault(Class::Http, message)
         }
+        ureq::Error::RequireHttpsOnly(_) => {
+            fault(Class::Tls, "expected redirects to https only, got one to http")
+        }
         ureq::Error::RedirectFailed => fault(Class::Http, "a redirect that cannot be followed"),
-        ureq::Error::BodyExceedsLimit(_) => {
-            let message = format!("expected an answer of at most {TRACKER_BODY_MAX} bytes");
+        ureq::Error::BodyExceedsLimit(limit) => {
+            // The client refuses the byte that fills the limit.
+            let message = format!("expected an answer of at most {} bytes", limit - 1);
             fault(Class::Parse, message)
         }
         ureq::Error::LargeResponseHeader(got, max) => {

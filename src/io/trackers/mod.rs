@@ -3,6 +3,7 @@
 mod fault;
 mod guard;
 pub(crate) mod request;
+pub(crate) mod torrent_url;
 
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;

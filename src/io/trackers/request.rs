@@ -46,6 +46,30 @@ pub(crate) enum RootsError {
     Empty,
 }
 
+/// What an answer may cost.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    /// Redirects included.
+    pub(crate) timeout: Duration,
+    /// Bytes on the wire.
+    pub(crate) body_max: usize,
+    /// Bytes inflated.
+    pub(crate) inflated_max: usize,
+    /// Whether an https URL may lead to an http one.
+    pub(crate) allows_downgrade: bool,
+}
+
+impl Bounds {
+    fn of_a_tracker(timeout: Duration) -> Bounds {
+        Bounds {
+            timeout,
+            body_max: TRACKER_BODY_MAX,
+            inflated_max: TRACKER_BODY_INFLATED_MAX,
+            allows_downgrade: true,
+        }
+    }
+}
+
 /// Two agents, each with its own kept-alive connections: one never leaves the public internet.
 #[derive(Clone, Debug)]
 pub(crate) struct Requests {
@@ -70,21 +94,30 @@ impl Requests {
         })
     }
 
-    /// GETs `url` within `timeout`, redirects included. Any HTTP status is an answer.
+    /// GETs a tracker's `url` within `timeout`, redirects included. Any HTTP status is an answer.
     pub(crate) fn get(&self, url: &str, timeout: Duration) -> Result<HttpAnswer, QueryError> {
+        self.get_within(url, Bounds::of_a_tracker(timeout))
+    }
+
+    /// GETs `url`. Any HTTP status is an answer. A user and password in the URL go to its own
+    /// server only, never to one that it redirects to.
+    pub(crate) fn get_within(&self, url: &str, bounds: Bounds) -> Result<HttpAnswer, QueryError> {
         let agent = match self.allow_private || is_local_host(host_of(url)) {
             true => &self.anywhere,
             false => &self.global,
         };
         let clock = Clock::start();
-        let request = agent.get(url).config().timeout_global(Some(timeout)).build();
+        let is_bound_to_tls = !bounds.allows_downgrade && has_tls(url);
+        let request = agent.get(url).config().timeout_global(Some(bounds.timeout));
+        let request = request.https_only(is_bound_to_tls).build();
         let mut response = request.call().map_err(|error| classify(&error))?;
         let status = response.status().as_u16();
         // The client refuses the byte that fills the limit.
-        let limit = TRACKER_BODY_MAX as u64 + 1;
+        let limit = bounds.body_max as u64 + 1;
         let mut limited = response.body_mut().with_config().limit(limit).reader();
-        let deadline = Instant::ZERO + timeout;
-        Ok(HttpAnswer { status, body: read_body(&mut limited, || clock.now() >= deadline)? })
+        let deadline = Instant::ZERO + bounds.timeout;
+        let is_late = || clock.now() >= deadline;
+        Ok(HttpAnswer { status, body: read_body(&mut limited, bounds.inflated_max, is_late)? })
     }
 
     /// Asks the system's resolver, which has its own time-outs. Addresses are not classified here:
@@ -99,7 +132,11 @@ impl Requests {
 
 /// Reads a body to its end. The client's time-out bounds each read, but a server that sends a byte
 /// now and then has made it forget the whole (seen with ureq 3.1.4): so the whole is watched here.
-fn read_body(body: &mut impl Read, is_late: impl Fn() -> bool) -> Result<Vec<u8>, QueryError> {
+fn read_body(
+    body: &mut impl Read,
+    inflated_max: usize,
+    is_late: impl Fn() -> bool,
+) -> Result<Vec<u8>, QueryError> {
     let mut whole = Vec::new();
     let mut part = [0; 16 * 1024];
     loop {
@@ -111,11 +148,15 @@ fn read_body(body: &mut impl Read, is_late: impl Fn() -> bool) -> Result<Vec<u8>
             0 => return Ok(whole),
             count => whole.extend_from_slice(&part[..count]),
         }
-        if whole.len() > TRACKER_BODY_INFLATED_MAX {
-            let message = format!("expected at most {TRACKER_BODY_INFLATED_MAX} bytes inflated");
+        if whole.len() > inflated_max {
+            let message = format!("expected at most {inflated_max} bytes inflated");
             return Err(fault(TrackerErrorClass::Parse, message));
         }
     }
+}
+
+fn has_tls(url: &str) -> bool {
+    url.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://"))
 }
 
 /// The host part of a URL as written; empty when there is none.

@@ -20,6 +20,8 @@ use crate::io::trackers::Full;
 use crate::io::trackers::HttpPool;
 use crate::io::trackers::Job;
 use crate::io::trackers::PoolConfig;
+use crate::io::trackers::torrent_url::FetchError;
+use crate::io::trackers::torrent_url::FetchTorrent;
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -264,4 +266,47 @@ fn a_panic_in_the_reply_leaves_the_thread_alive() {
     pool.submit(job(), Box::new(|_| panic!("the test's own"))).unwrap();
     assert!(matches!(ask(&pool, job()), Answer::Resolved(Ok(_))));
     assert!(pool.shutdown(LONG));
+}
+
+#[test]
+fn a_torrent_is_fetched_whatever_way_it_goes_and_refused_with_a_reason() {
+    let address = server(|stream, request| match request.split(' ').nth(1).unwrap() {
+        "/found" => respond(stream, "200 OK", b"d4:infodee"),
+        "/moved" => respond(stream, "302 Found\r\nLocation: /found", b""),
+        "/circle" => respond(stream, "302 Found\r\nLocation: /circle", b""),
+        "/large" => respond(stream, "200 OK", &vec![b'x'; 64 * 1024 * 1024 + 1]),
+        _ => respond(stream, "403 Forbidden", b"<html>"),
+    });
+    let fetch = |path: &str| FetchTorrent::new(format!("http://{address}{path}")).fetch();
+    assert_eq!(fetch("/found").unwrap(), b"d4:infodee");
+    assert_eq!(fetch("/moved").unwrap(), b"d4:infodee");
+    let reason = |path: &str| fetch(path).unwrap_err().to_string();
+    let of_a_key = "/download?passkey=secret";
+    assert!(reason(of_a_key).contains("200 from http://") && reason(of_a_key).contains("403"));
+    assert!(!reason(of_a_key).contains("secret"));
+    assert!(reason("/circle").contains("at most 5 redirects"), "{}", reason("/circle"));
+    assert!(reason("/large").contains("at most 67108864 bytes"), "{}", reason("/large"));
+    let wrong = FetchTorrent::new("ftp://me:secret@host/x").fetch().unwrap_err().to_string();
+    assert!(wrong.contains("http:// or https://, got `ftp://host/x`"), "{wrong}");
+    let roots = FetchTorrent::new("https://host/").tracker_ca("/nowhere").fetch();
+    assert!(matches!(roots, Err(FetchError::Roots { .. })), "{roots:?}");
+}
+
+#[test]
+fn a_password_goes_to_the_server_that_it_is_for_and_not_on() {
+    let (sender, seen) = bounded(10);
+    let other = sender.clone();
+    let target = server(move |stream, request| {
+        other.send(request.to_ascii_lowercase()).unwrap();
+        respond(stream, "200 OK", b"de");
+    });
+    let address = server(move |stream, request| {
+        sender.send(request.to_ascii_lowercase()).unwrap();
+        respond(stream, &format!("302 Found\r\nLocation: http://{target}/x"), b"");
+    });
+    let url = format!("http://me:secret@{address}/");
+    assert_eq!(FetchTorrent::new(url).fetch().unwrap(), b"de");
+    let (first, second) = (seen.recv().unwrap(), seen.recv().unwrap());
+    assert!(first.contains("\r\nauthorization: basic "), "{first}");
+    assert!(!second.contains("authorization") && !second.contains("secret"), "{second}");
 }
