@@ -57,6 +57,13 @@ pub enum AlertKind {
         /// Its index.
         piece: u32,
     },
+    /// A block is not what its piece's v2 tree says; it alone is fetched again (BEP 52).
+    BlockFailed {
+        /// Index of its piece.
+        piece: u32,
+        /// Its number in the piece, in blocks of 16 KiB.
+        block: u32,
+    },
     /// A file got its last piece and its final name.
     FileCompleted {
         /// Position in the torrent's list of files.

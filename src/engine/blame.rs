@@ -1,13 +1,14 @@
 //! Blame: who spoilt a piece. Only evidence bans; an honest peer never pays for another's lie.
 //!
 //! When a piece fails, the digest and sender of each of its blocks are kept. A sole sender is
-//! guilty at once. Otherwise the piece is fetched again, and when it passes, every sender of a
-//! block that differs from the good one is guilty.
+//! guilty at once. Otherwise the piece is fetched again, and when it passes, or the leaves of its
+//! v2 tree become known, every sender of a block that differs from the good one is guilty.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use crate::base::digest::Sha1;
+use crate::base::digest::Sha256;
 use crate::base::ids::PieceIndex;
 
 /// Failed pieces whose evidence is kept per torrent. When full, the lowest index goes: without
@@ -25,7 +26,29 @@ pub(crate) struct Blame {
 pub(crate) struct Evidence {
     pub(crate) block: u32,
     pub(crate) sender: SocketAddr,
-    pub(crate) digest: Sha1,
+    pub(crate) digest: BlockDigest,
+}
+
+/// What tells the bytes of a block from others.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum BlockDigest {
+    /// Its SHA-1: a piece of v1 keeps none per block, so that it is made for this.
+    Whole(Sha1),
+    /// Its leaf in the v2 tree.
+    Leaf(Sha256),
+}
+
+impl BlockDigest {
+    /// Whether the two stand for different bytes. Digests of different kinds prove nothing: the
+    /// roots of a hybrid may become known between two failures of a piece.
+    pub(crate) fn differs(self, other: BlockDigest) -> bool {
+        match (self, other) {
+            (BlockDigest::Whole(one), BlockDigest::Whole(other)) => one != other,
+            (BlockDigest::Leaf(one), BlockDigest::Leaf(other)) => one != other,
+            (BlockDigest::Whole(_), BlockDigest::Leaf(_))
+            | (BlockDigest::Leaf(_), BlockDigest::Whole(_)) => false,
+        }
+    }
 }
 
 impl Blame {
@@ -51,15 +74,16 @@ impl Blame {
         self.cases.contains_key(&piece)
     }
 
-    /// The piece passed: `good` tells the digest of a block. Returns the guilty, each once.
-    pub(crate) fn piece_passed(
+    /// The piece passed, or its leaves became known: `good` tells the digest of a block. Returns
+    /// the guilty, each once.
+    pub(crate) fn piece_known(
         &mut self,
         piece: PieceIndex,
-        good: impl Fn(u32) -> Option<Sha1>,
+        good: impl Fn(u32) -> Option<BlockDigest>,
     ) -> Vec<SocketAddr> {
         let mut guilty: Vec<SocketAddr> = Vec::new();
         for entry in self.cases.remove(&piece).unwrap_or_default() {
-            let differs = good(entry.block).is_some_and(|digest| digest != entry.digest);
+            let differs = good(entry.block).is_some_and(|digest| digest.differs(entry.digest));
             if differs && !guilty.contains(&entry.sender) {
                 guilty.push(entry.sender);
             }
@@ -83,8 +107,12 @@ mod tests {
         SocketAddr::from(([10, 0, 0, n], 1))
     }
 
+    fn whole(bytes: &[u8]) -> BlockDigest {
+        BlockDigest::Whole(Sha1::of(bytes))
+    }
+
     fn sent(block: u32, n: u8, bytes: &[u8]) -> Evidence {
-        Evidence { block, sender: at(n), digest: Sha1::of(bytes) }
+        Evidence { block, sender: at(n), digest: whole(bytes) }
     }
 
     fn piece() -> PieceIndex {
@@ -105,8 +133,15 @@ mod tests {
         let evidence = vec![sent(0, 1, b"good0"), sent(1, 2, b"BAD"), sent(2, 3, b"good2")];
         assert_eq!(blame.piece_failed(piece(), evidence), None);
         assert!(blame.is_suspect(at(1)) && blame.is_suspect(at(2)) && !blame.is_suspect(at(4)));
-        let good = |block: u32| Some(Sha1::of(format!("good{block}").as_bytes()));
-        assert_eq!(blame.piece_passed(piece(), good), [at(2)]);
+        let good = |block: u32| Some(whole(format!("good{block}").as_bytes()));
+        assert_eq!(blame.piece_known(piece(), good), [at(2)]);
         assert!(!blame.is_suspect(at(1)), "the case is closed");
+    }
+    #[test]
+    fn a_leaf_proves_nothing_against_a_digest_of_version_1() {
+        let mut blame = Blame::default();
+        blame.piece_failed(piece(), vec![sent(0, 1, b"x"), sent(1, 2, b"y")]);
+        let leaf = |_| Some(BlockDigest::Leaf(Sha256::of(b"good")));
+        assert_eq!(blame.piece_known(piece(), leaf), []);
     }
 }

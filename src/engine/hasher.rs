@@ -3,35 +3,69 @@
 
 use std::collections::VecDeque;
 
+use smallvec::SmallVec;
+
 use crate::base::buffer::SharedBuf;
 use crate::base::digest::Sha1Stream;
+use crate::base::digest::Sha256;
+use crate::base::digest_lanes::LANE_MAX;
 use crate::base::digest_lanes::Lanes;
+use crate::base::ids::BlockIndex;
 use crate::base::ids::PieceIndex;
+use crate::base::limits::BLOCK_LEN;
 use crate::base::slots::SlotId;
+use crate::engine::digesting::Stride;
+use crate::engine::digesting::Sums;
+use crate::engine::digesting::leaf_company;
+use crate::engine::digesting::leaf_cost;
 
-/// One run of bytes to be added to a piece's digest.
+/// Jobs looked at for company: more are only there when many torrents with small pieces are
+/// checked, and then the first ones are company enough.
+const LOOK_MAX: usize = 64;
+
+/// One run of bytes to be added to a piece's digests.
 #[derive(Debug)]
 pub(crate) struct HashJob {
     /// The swarm that asked.
     pub(crate) swarm: SlotId,
     pub(crate) piece: PieceIndex,
     /// What was hashed of this piece before.
-    pub(crate) stream: Sha1Stream,
+    pub(crate) sums: Sums,
+    /// Bytes of the piece before `data`: whole blocks.
+    pub(crate) position: u32,
     pub(crate) data: SharedBuf,
     /// Bytes of the check budget that `data` holds until it is hashed.
     pub(crate) held: u32,
 }
 
-/// A job and how many of its bytes are hashed already.
+/// A job and how much of it is hashed already.
 #[derive(Debug)]
 struct Waiting {
     job: HashJob,
-    position: usize,
+    /// Bytes that went through the v1 stream.
+    streamed: usize,
+    /// Blocks of the data that have a leaf.
+    leaf_count: u32,
 }
 
 impl Waiting {
+    /// Bytes for the v1 stream.
     fn left(&self) -> usize {
-        self.job.data.len() - self.position
+        if self.job.sums.wants_stream() { self.job.data.len() - self.streamed } else { 0 }
+    }
+
+    /// The next block without a leaf, `ahead` of the first, and the bytes that it covers.
+    fn leafless(&self, ahead: u32) -> Option<(BlockIndex, &[u8])> {
+        let at = self.leaf_count + ahead;
+        let block = BlockIndex(self.job.position / BLOCK_LEN + at);
+        let start = at as usize * BLOCK_LEN as usize;
+        let bytes = self.job.data.bytes().get(start..)?;
+        let len = self.job.sums.leaf_len(block).min(bytes.len());
+        (len > 0).then(|| (block, &bytes[..len]))
+    }
+
+    fn is_done(&self) -> bool {
+        self.left() == 0 && self.leafless(0).is_none()
     }
 }
 
@@ -55,24 +89,23 @@ impl Hasher {
     }
 
     pub(crate) fn push(&mut self, job: HashJob) {
-        self.queue.push_back(Waiting { job, position: 0 });
+        self.queue.push_back(Waiting { job, streamed: 0, leaf_count: 0 });
     }
 
-    /// Hashes for as long as `slice` bytes of a lone job take; several jobs together are more
-    /// bytes in that time.
+    /// Hashes for as long as `slice` bytes of a lone job take with SHA-1; several jobs together are
+    /// more bytes in that time.
     pub(crate) fn work(&mut self, slice: usize) {
         let mut left = slice;
         while left > 0 && !self.queue.is_empty() {
-            let count = self.lanes.take::<Sha1Stream>(self.queue.len());
-            let gain = self.lanes.gain::<Sha1Stream>(count);
-            let affordable = left * gain / (100 * count);
-            // Whole blocks, so that no stream has to hold back part of one.
-            let whole = (affordable & !63).max(64);
-            let shortest = self.queue.iter().take(count).map(Waiting::left).min();
-            let step = whole.min(shortest.unwrap_or(0));
-            self.advance(count, step);
-            // The end of a job costs about what a block does.
-            left = left.saturating_sub((step * count * 100 / gain).max(64));
+            // A leaf takes twice as long as the same bytes in a stream.
+            let wants_leaves = self.queue.front().is_some_and(|one| one.leafless(0).is_some());
+            let share = if wants_leaves { left.div_ceil(3) } else { left };
+            let spent = self.advance_streams(share);
+            left = left.saturating_sub(spent);
+            let spent = self.advance_leaves(left.max(1));
+            // The end of a job costs about what a block of the digest does.
+            left = left.saturating_sub(spent.max(64));
+            self.collect_done();
         }
     }
 
@@ -94,21 +127,62 @@ impl Hasher {
         held
     }
 
-    /// Hashes the next `step` bytes of the first `count` jobs.
-    fn advance(&mut self, count: usize, step: usize) {
-        let inputs = self.queue.iter_mut().take(count).map(|waiting| {
-            let start = waiting.position;
-            waiting.position += step;
-            let HashJob { stream, data, .. } = &mut waiting.job;
-            (stream, &data.bytes()[start..start + step])
+    /// Moves the v1 streams of the first jobs on. Returns what it cost.
+    fn advance_streams(&mut self, budget: usize) -> usize {
+        let first = self.queue.iter_mut().take(LOOK_MAX).filter(|waiting| waiting.left() > 0);
+        let mut company: SmallVec<[&mut Waiting; LANE_MAX]> = first.take(LANE_MAX).collect();
+        if company.is_empty() {
+            return 0;
+        }
+        let lefts: SmallVec<[usize; LANE_MAX]> = company.iter().map(|one| one.left()).collect();
+        let stride = Stride::new(self.lanes, budget, &lefts);
+        company.truncate(stride.count());
+        let inputs = company.iter_mut().zip(lefts).map(|(waiting, left)| {
+            let (start, step) = (waiting.streamed, stride.cut(left));
+            waiting.streamed += step;
+            let HashJob { sums, data, .. } = &mut waiting.job;
+            (sums.stream_mut(), &data.bytes()[start..start + step])
         });
-        self.lanes.update_many(inputs);
+        self.lanes.update_many::<Sha1Stream>(inputs);
+        stride.spent()
+    }
+
+    /// Makes leaves of the next blocks of the first jobs. Returns what it cost.
+    fn advance_leaves(&mut self, budget: usize) -> usize {
+        let mut places: SmallVec<[(usize, BlockIndex); LANE_MAX]> = SmallVec::new();
+        let mut inputs: SmallVec<[&[u8]; LANE_MAX]> = SmallVec::new();
+        let first = self.queue.iter().take(LOOK_MAX).enumerate();
+        let blocks = first.flat_map(|(at, waiting)| {
+            (0..).map_while(move |ahead| Some((at, waiting.leafless(ahead)?)))
+        });
+        for (at, (block, bytes)) in blocks.take(LANE_MAX) {
+            places.push((at, block));
+            inputs.push(bytes);
+        }
+        if inputs.is_empty() {
+            return 0;
+        }
+        let count = leaf_company(self.lanes, budget, inputs.len());
+        let mut leaves = [Sha256([0; 32]); LANE_MAX];
+        self.lanes.sha256_leaves(&inputs[..count], &mut leaves[..count]);
+        drop(inputs);
+        for ((at, block), leaf) in places.into_iter().zip(&leaves[..count]) {
+            if let Some(waiting) = self.queue.get_mut(at) {
+                waiting.leaf_count += 1;
+                waiting.job.sums.set_leaf(block, *leaf);
+            }
+        }
+        leaf_cost(self.lanes, count)
+    }
+
+    /// Takes out what is hashed; only the first jobs can be.
+    fn collect_done(&mut self) {
         let mut at = 0;
-        for _ in 0..count {
-            if self.queue.get(at).is_some_and(|waiting| waiting.left() > 0) {
+        while at < LOOK_MAX.min(self.queue.len()) {
+            if self.queue.get(at).is_some_and(Waiting::is_done) {
+                self.done.extend(self.queue.remove(at).map(|waiting| waiting.job));
+            } else {
                 at += 1;
-            } else if let Some(waiting) = self.queue.remove(at) {
-                self.done.push_back(waiting.job);
             }
         }
     }
@@ -120,17 +194,33 @@ mod tests {
     use crate::base::buffer::PageBuf;
     use crate::base::digest::Sha1;
     use crate::content::layout::Layout;
+    use crate::content::merkle;
+    use crate::engine::digesting::Expected;
+    use crate::engine::digesting::Verdict;
 
-    fn job(swarm: u32, fill: u8, len: usize) -> HashJob {
+    /// What a piece of these bytes must hash to: by SHA-1, by its tree, or by both.
+    fn expected(bytes: &[u8], has_v1: bool, has_tree: bool) -> Expected {
+        let leaves: Vec<Sha256> = bytes.chunks(BLOCK_LEN as usize).map(Sha256::of).collect();
+        let width = leaves.len().next_power_of_two() as u32;
+        let tree = (merkle::root(&leaves, width), width, bytes.len() as u32);
+        Expected::of(has_v1.then(|| Sha1::of(bytes)), has_tree.then_some(tree))
+    }
+
+    fn job_of(swarm: u32, fill: u8, len: usize, (has_v1, has_tree): (bool, bool)) -> HashJob {
         let mut data = PageBuf::zeroed(len);
         data.bytes_mut().fill(fill);
         HashJob {
             swarm: SlotId { slot: swarm, generation: 0 },
             piece: Layout::new(1 << 20, 1 << 18).unwrap().piece(0).unwrap(),
-            stream: Sha1Stream::default(),
+            sums: Sums::new(expected(data.bytes(), has_v1, has_tree)),
+            position: 0,
             data: data.freeze(),
             held: 0,
         }
+    }
+
+    fn job(swarm: u32, fill: u8, len: usize) -> HashJob {
+        job_of(swarm, fill, len, (true, false))
     }
 
     /// Works until nothing waits: who was done, in order, by fill byte and length; and the calls.
@@ -141,7 +231,7 @@ mod tests {
             calls += 1;
             while let Some(job) = hasher.poll_done() {
                 let bytes = job.data.bytes();
-                assert_eq!(job.stream.finish(), Sha1::of(bytes));
+                assert_eq!(job.sums.verdict(), Verdict::Good);
                 done.push((bytes.first().copied().unwrap_or(0), bytes.len()));
             }
         }
@@ -162,21 +252,24 @@ mod tests {
         hasher.push(job(0, 20, 0));
         let (done, calls) = drain(&mut hasher, 1280);
         assert_eq!((done.len(), calls), (21, 3), "ten pieces a call, and one of no bytes");
-        assert!(done[..20].is_sorted(), "in order of arrival");
+        let whole: Vec<u8> = done.into_iter().filter(|d| d.1 > 0).map(|d| d.0).collect();
+        assert!(whole.is_sorted(), "in order of arrival");
     }
 
     #[test]
-    fn pieces_of_all_lengths_come_out_right_on_any_lanes() {
+    fn pieces_of_all_lengths_and_versions_come_out_right_on_any_lanes() {
         for (_, lanes, _) in Lanes::each().into_iter().chain([("", Lanes::detect(), 0)]) {
             for count in 1..40 {
                 let mut hasher = Hasher::new(lanes);
-                let length = |at: usize| (at * 7919) % 5000;
-                (0..count).for_each(|at| hasher.push(job(0, at as u8, length(at))));
+                let length = |at: usize| (at * 7919) % 50_000 + 1;
+                let kinds = [(true, false), (false, true), (true, true)];
+                (0..count).for_each(|at| {
+                    hasher.push(job_of(0, at as u8, length(at), kinds[at % 3]));
+                });
                 let (mut done, _) = drain(&mut hasher, 3000);
                 done.sort_unstable();
-                let all =
-                    (0..count).map(|at| (if length(at) > 0 { at as u8 } else { 0 }, length(at)));
-                let mut all: Vec<(u8, usize)> = all.collect();
+                let mut all: Vec<(u8, usize)> =
+                    (0..count).map(|at| (at as u8, length(at))).collect();
                 all.sort_unstable();
                 assert_eq!(done, all);
             }

@@ -11,6 +11,7 @@ pub(crate) mod candidates;
 pub(crate) mod choke;
 pub(crate) mod command;
 pub(crate) mod conn;
+pub(crate) mod digesting;
 pub(crate) mod directory;
 pub(crate) mod disk;
 pub(crate) mod gate;
@@ -263,8 +264,7 @@ impl Engine {
         let Some(state) = self.turn.conns.get(conn.0) else { return };
         if let Stage::Peer { swarm, peer } = state.stage {
             self.turn.forget_conn(conn);
-            let reason = format!("{reason}");
-            self.contain(swarm, |swarm, turn| swarm.peer_left(now, turn, peer, &reason));
+            self.contain(swarm, |s, turn| s.peer_left(now, turn, peer, &reason.to_string()));
         } else {
             self.conn_failed(now, conn, false);
         }

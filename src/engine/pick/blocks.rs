@@ -200,12 +200,30 @@ impl Partial {
         entry.state = State::Free;
         entry.avoid = (why == Release::Late).then_some(peer);
         self.free += 1;
-        // Blocks from `next` on are found without the list.
-        if !entry.is_again && (block.0 < self.next) {
+        self.list_again(block);
+        true
+    }
+
+    /// The bytes of a received block were wrong. True if that made the block free.
+    pub(crate) fn lose(&mut self, block: BlockIndex) -> bool {
+        let Some(entry) = self.blocks.get_mut(block.as_usize()) else { return false };
+        if entry.state != State::Received {
+            return false;
+        }
+        entry.state = State::Free;
+        self.received -= 1;
+        self.free += 1;
+        self.list_again(block);
+        true
+    }
+
+    /// Blocks from `next` on are found without the list.
+    fn list_again(&mut self, block: BlockIndex) {
+        let Some(entry) = self.blocks.get_mut(block.as_usize()) else { return };
+        if !entry.is_again && block.0 < self.next {
             entry.is_again = true;
             self.again.push(block.0);
         }
-        true
     }
 
     fn give(&mut self, number: u32, peer: PeerKey, out: &mut Vec<(PieceIndex, BlockIndex)>) {

@@ -188,6 +188,13 @@ impl Picker {
         self.abandon(piece);
     }
 
+    /// A received block was wrong, and the others are not: it is free again, first of all blocks.
+    pub(crate) fn block_failed(&mut self, piece: PieceIndex, block: BlockIndex) {
+        let is_news = self.stock.partials.change(piece, |partial| partial.lose(block));
+        self.has_new_work |= is_news == Some(true);
+        self.watch_stage();
+    }
+
     /// Drops a started piece, for example to make room: it is open again. What peers still owe of
     /// it is discarded when it comes.
     pub(crate) fn abandon(&mut self, piece: PieceIndex) {

@@ -2,6 +2,7 @@
 //!
 //! `state` holds it, each `step_*` is one thing it does, and this file says in which order.
 
+pub(crate) mod arriving;
 pub(crate) mod assemblies;
 pub(crate) mod file_progress;
 pub(crate) mod readings;
@@ -16,6 +17,7 @@ pub(crate) mod step_peers;
 pub(crate) mod step_report;
 pub(crate) mod step_timers;
 pub(crate) mod step_upload;
+pub(crate) mod step_verify;
 
 use crate::base::instant::Instant;
 use crate::base::slots::SlotId;
@@ -129,7 +131,7 @@ impl Swarm {
             (Purpose::Piece { piece, .. }, _) => self.piece_stored(now, turn, piece),
             (Purpose::Block { piece, length, .. }, _) => {
                 turn.free_assembly(u64::from(length));
-                self.handle_block_written(turn, piece);
+                self.handle_block_written(now, turn, piece);
             }
             (Purpose::Check { piece, length }, DiskReply::Read(data)) => {
                 self.handle_check_read(turn, (piece, length), data);

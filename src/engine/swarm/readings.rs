@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use crate::base::bitfield::Bitfield;
-use crate::base::digest::Sha1Stream;
 use crate::base::ids::PieceIndex;
 use crate::content::layout::Layout;
+use crate::engine::digesting::Expected;
+use crate::engine::digesting::Sums;
 
 /// Bytes per read: where buffered reads stop getting cheaper.
 pub(crate) const READ_LEN: u32 = 1024 * 1024;
@@ -18,10 +19,10 @@ pub(crate) struct Readings {
     open: BTreeMap<PieceIndex, Reading>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Reading {
-    /// Digest of the bytes before `position`; with the hasher while it works.
-    stream: Sha1Stream,
+    /// Digests of the bytes before `position`; with the hasher while it works.
+    sums: Option<Sums>,
     position: u32,
 }
 
@@ -30,8 +31,8 @@ impl Readings {
         self.open.len()
     }
 
-    pub(crate) fn open(&mut self, piece: PieceIndex) {
-        self.open.insert(piece, Reading::default());
+    pub(crate) fn open(&mut self, piece: PieceIndex, expected: Expected) {
+        self.open.insert(piece, Reading { sums: Some(Sums::new(expected)), position: 0 });
     }
 
     /// Offset in the torrent and length of the next read of `piece`; `None` when all of it was
@@ -42,17 +43,18 @@ impl Readings {
         (length > 0).then(|| (layout.offset(piece) + u64::from(position), length))
     }
 
-    /// A read came: the digest so far, to go on with.
-    pub(crate) fn take_stream(&mut self, piece: PieceIndex, length: u32) -> Option<Sha1Stream> {
+    /// A read came: the digests so far, to go on with, and the bytes of the piece before it.
+    pub(crate) fn take_sums(&mut self, piece: PieceIndex, length: u32) -> Option<(Sums, u32)> {
         let reading = self.open.get_mut(&piece)?;
+        let sums = reading.sums.take()?;
         reading.position += length;
-        Some(std::mem::take(&mut reading.stream))
+        Some((sums, reading.position - length))
     }
 
-    /// The digest goes on later.
-    pub(crate) fn put_stream(&mut self, piece: PieceIndex, stream: Sha1Stream) {
+    /// The digests go on later.
+    pub(crate) fn put_sums(&mut self, piece: PieceIndex, sums: Sums) {
         if let Some(reading) = self.open.get_mut(&piece) {
-            reading.stream = stream;
+            reading.sums = Some(sums);
         }
     }
 
@@ -119,10 +121,12 @@ mod tests {
         let mut readings = Readings::default();
         let mut reads = Vec::new();
         while let Some(piece) = check.next_piece(&layout) {
-            readings.open(piece);
+            readings.open(piece, Expected::of(None, None));
             while let Some((offset, length)) = readings.next_read(&layout, piece) {
                 reads.push((piece.as_u32(), offset >> 20, length >> 20));
-                readings.take_stream(piece, length).unwrap();
+                let (sums, before) = readings.take_sums(piece, length).unwrap();
+                assert_eq!(layout.offset(piece) + u64::from(before), offset);
+                readings.put_sums(piece, sums);
             }
             assert!(readings.close(piece));
         }

@@ -1,10 +1,11 @@
 //! Opening, checking and creating: from a name to a swarm that knows what it has.
 
 use crate::base::buffer::SharedBuf;
-use crate::base::digest::Sha1;
 use crate::base::ids::PieceIndex;
 use crate::base::instant::Instant;
 use crate::engine::alert::AlertKind;
+use crate::engine::digesting::Sums;
+use crate::engine::digesting::Verdict;
 use crate::engine::disk::DiskOp;
 use crate::engine::disk::FileSeen;
 use crate::engine::hasher::HashJob;
@@ -35,7 +36,7 @@ impl Swarm {
                 break;
             }
             let Some(piece) = check.next_piece(&self.layout) else { break };
-            self.readings.open(piece);
+            self.readings.open(piece, self.expected(piece));
             self.read_on(turn, piece);
         }
         let is_read = self.check.as_ref().is_some_and(Check::is_read);
@@ -63,9 +64,10 @@ impl Swarm {
         data: SharedBuf,
     ) {
         let length = data.len() as u32;
-        match self.readings.take_stream(piece, length) {
-            Some(stream) => {
-                turn.hasher.push(HashJob { swarm: self.slot, piece, stream, data, held });
+        match self.readings.take_sums(piece, length) {
+            Some((sums, position)) => {
+                let swarm = self.slot;
+                turn.hasher.push(HashJob { swarm, piece, sums, position, data, held });
             }
             None => turn.free_checks(held),
         }
@@ -76,16 +78,16 @@ impl Swarm {
         &mut self,
         now: Instant,
         turn: &mut Turn,
-        HashJob { piece, stream, held, .. }: HashJob,
+        HashJob { piece, sums, held, .. }: HashJob,
     ) {
         turn.free_checks(held);
         if self.readings.next_read(&self.layout, piece).is_some() {
-            self.readings.put_stream(piece, stream);
+            self.readings.put_sums(piece, sums);
             self.read_on(turn, piece);
             return;
         }
         if self.readings.close(piece) {
-            self.judge(now, turn, piece, stream.finish());
+            self.judge(now, turn, piece, &sums);
         }
     }
 
@@ -98,9 +100,13 @@ impl Swarm {
         }
     }
 
-    fn judge(&mut self, now: Instant, turn: &mut Turn, piece: PieceIndex, digest: Sha1) {
-        let is_good = Some(digest) == self.torrent.piece_hash_v1(piece);
+    fn judge(&mut self, now: Instant, turn: &mut Turn, piece: PieceIndex, sums: &Sums) {
         self.changed();
+        let is_good = match sums.verdict() {
+            Verdict::Good => true,
+            Verdict::Bad => false,
+            Verdict::Torn { passed_v1 } => return self.piece_torn(now, turn, piece, passed_v1),
+        };
         match &mut self.check {
             Some(check) => {
                 if is_good {

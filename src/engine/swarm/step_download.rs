@@ -9,6 +9,7 @@ use crate::base::instant::Instant;
 use crate::base::limits::BLOCK_LEN;
 use crate::base::slots::SlotId;
 use crate::engine::alert::AlertKind;
+use crate::engine::digesting::Expected;
 use crate::engine::disk::DiskOp;
 use crate::engine::peer::words::Receiving;
 use crate::engine::pick::ask::Accept;
@@ -17,6 +18,7 @@ use crate::engine::pick::ask::Has;
 use crate::engine::pick::ask::Picks;
 use crate::engine::pick::ask::Release;
 use crate::engine::pick::ask::Share;
+use crate::engine::swarm::arriving::Arrival;
 use crate::engine::swarm::state::Phase;
 use crate::engine::swarm::state::Swarm;
 use crate::engine::turn::Purpose;
@@ -56,18 +58,19 @@ impl Swarm {
             share: if is_suspect { Share::Whole } else { Share::Shared },
             only: peer.chokes_us().then_some(&peer.allowed_fast[..]),
         };
-        let (layout, assemblies) = (&self.layout, &mut self.assemblies);
+        let (torrent, layout, assemblies) = (&self.torrent, &self.layout, &mut self.assemblies);
         let (budget, pool) = (&mut turn.assembly, &turn.pool);
         let mut is_refused = false;
         let mut may_start = |piece: PieceIndex| {
             let length = u64::from(layout.piece_len(piece));
+            let expected = Expected::new(torrent, piece, torrent.piece_root(piece));
             if is_through(length, budget) {
-                assemblies.open_through(layout, piece);
+                assemblies.open_through(layout, piece, expected);
                 return true;
             }
             is_refused = !budget.take(length);
             if !is_refused {
-                assemblies.open_whole(layout, piece, pool);
+                assemblies.open_whole(layout, piece, expected, pool);
             }
             !is_refused
         };
@@ -141,20 +144,18 @@ impl Swarm {
             return;
         }
         let Receiving { piece, block, .. } = receiving;
-        let Some(assembly) = self.assemblies.get_mut(piece) else { return };
-        let through = assembly.block_done(block, address);
+        if self.assemblies.get_mut(piece).is_none() {
+            return;
+        }
+        let arrival = self.assemblies.block_done(piece, block, address);
         let received = self.picker.block_received(id.slot, piece, block);
         for other in received.cancel {
             self.cancel(other, piece, block);
         }
-        match through {
-            Some(data) => self.write_block(turn, piece, block, data),
-            None if received.piece_is_complete => {
-                if let Some(assembly) = self.assemblies.get_mut(piece) {
-                    assembly.freeze(now);
-                }
-            }
-            None => {}
+        match arrival {
+            Arrival::Write(data) => self.write_if_right(now, turn, (piece, block), data),
+            Arrival::Kept if received.piece_is_complete => self.assemblies.freeze(now, piece),
+            Arrival::Kept => {}
         }
         if !std::mem::replace(&mut self.is_hashing, true) {
             turn.hashing.push_back(self.slot);
@@ -170,7 +171,7 @@ impl Swarm {
         self.mark(id);
     }
 
-    fn write_block(
+    pub(crate) fn write_block(
         &mut self,
         turn: &mut Turn,
         piece: PieceIndex,
@@ -182,74 +183,6 @@ impl Swarm {
         let length = data.len() as u32;
         let purpose = Purpose::Block { piece, block, length };
         self.disk(turn, purpose, DiskOp::Write { offset, data });
-    }
-
-    /// A block of a piece that is written through is on disk; after the last one, hash what is
-    /// there.
-    pub(crate) fn handle_block_written(&mut self, turn: &mut Turn, piece: PieceIndex) {
-        let Some(assembly) = self.assemblies.get_mut(piece) else { return };
-        let is_last = assembly.block_written();
-        let block_count = self.layout.block_count(piece) as usize;
-        if is_last && assembly.evidence().len() == block_count {
-            self.readings.open(piece);
-            self.read_on(turn, piece);
-        }
-    }
-
-    /// Hashes pieces that are being received, within a slice; while more is worth it, the swarm
-    /// stays in the shard's queue.
-    pub(crate) fn hash_received(&mut self, now: Instant, turn: &mut Turn, slice: usize) {
-        let mut left = slice;
-        while left > 0 {
-            let report = self.assemblies.hash(now, turn.hasher.lanes(), left);
-            for piece in report.done {
-                self.piece_hashed(now, turn, piece);
-            }
-            if report.spent == 0 {
-                self.is_hashing = false;
-                turn.hash_waits.extend(report.waits_until.map(|until| (until, self.slot)));
-                return;
-            }
-            left = left.saturating_sub(report.spent);
-        }
-        turn.hashing.push_back(self.slot);
-    }
-
-    /// A received piece is hashed: write it, or find out who spoilt it.
-    fn piece_hashed(&mut self, now: Instant, turn: &mut Turn, piece: PieceIndex) {
-        let Some(assembly) = self.assemblies.get_mut(piece) else { return };
-        let Some((digest, data)) = assembly.take_digest() else { return };
-        if Some(digest) != self.torrent.piece_hash_v1(piece) {
-            return self.piece_failed(now, turn, piece);
-        }
-        self.acquit(now, turn, piece);
-        self.writing.insert(piece);
-        let offset = self.layout.offset(piece);
-        let purpose = Purpose::Piece { piece, length: data.len() as u32 };
-        self.disk(turn, purpose, DiskOp::Write { offset, data });
-    }
-
-    /// The piece passed: whoever sent other bytes for it before is guilty.
-    fn acquit(&mut self, now: Instant, turn: &mut Turn, piece: PieceIndex) {
-        if !self.blame.is_open(piece) {
-            return;
-        }
-        let Some(assembly) = self.assemblies.get_mut(piece) else { return };
-        for guilty in self.blame.piece_passed(piece, |block| assembly.digest(block)) {
-            self.ban(now, turn, guilty, "sent a block that differs from the good one");
-        }
-    }
-
-    pub(crate) fn piece_failed(&mut self, now: Instant, turn: &mut Turn, piece: PieceIndex) {
-        self.wasted += u64::from(self.layout.piece_len(piece));
-        self.alert(turn, AlertKind::PieceFailed { piece: piece.as_u32() });
-        if let Some(assembly) = self.assemblies.close(piece) {
-            turn.free_assembly(assembly.held());
-            if let Some(guilty) = self.blame.piece_failed(piece, assembly.evidence()) {
-                self.ban(now, turn, guilty, "sent all of a piece that failed its hash");
-            }
-        }
-        self.picker.piece_failed(piece);
     }
 
     /// A verified piece is on disk: only now is it ours to announce.
