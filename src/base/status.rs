@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::base::digest::Sha1;
 use crate::base::ids::TorrentId;
+use crate::base::info_hashes::InfoHashes;
 
 /// What a torrent is doing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,8 +29,8 @@ pub enum TorrentState {
 pub struct TorrentStats {
     /// The torrent.
     pub id: TorrentId,
-    /// Its v1 info hash.
-    pub info_hash: Sha1,
+    /// Its names, one for each version of the protocol that it speaks.
+    pub info_hashes: InfoHashes,
     /// What it is doing.
     pub state: TorrentState,
     /// Pieces of the torrent.
@@ -64,10 +65,10 @@ pub struct TorrentStats {
 
 impl TorrentStats {
     /// Before the shard has had its first look.
-    pub(crate) fn new(id: TorrentId, info_hash: Sha1) -> TorrentStats {
+    pub(crate) fn new(id: TorrentId, info_hashes: InfoHashes) -> TorrentStats {
         TorrentStats {
             id,
-            info_hash,
+            info_hashes,
             state: TorrentState::Opening,
             piece_count: 0,
             have_count: 0,

@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::base::digest::Sha1;
 use crate::base::ids::ShardId;
 use crate::base::ids::TorrentId;
+use crate::base::info_hashes::InfoHashes;
 use crate::base::storage_error::StorageError;
 
 /// Something that happened, in the order in which it happened on its shard.
@@ -15,8 +15,8 @@ pub struct Alert {
     pub sequence: u64,
     /// Where it happened.
     pub shard: ShardId,
-    /// The torrent concerned, where one is.
-    pub torrent: Option<(TorrentId, Sha1)>,
+    /// The torrent concerned, where one is, and all of its names.
+    pub torrent: Option<(TorrentId, InfoHashes)>,
     /// What happened.
     pub kind: AlertKind,
 }

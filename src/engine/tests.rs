@@ -76,7 +76,7 @@ impl Pair {
                 peers,
                 stats: Arc::new(Published::new(TorrentStats::new(
                     TorrentId(1),
-                    torrent.info_hash(),
+                    torrent.info_hashes(),
                 ))),
             };
             engine.handle_command(Instant::ZERO, Ticket(1), Command::Add(Box::new(addition)));
@@ -269,7 +269,7 @@ fn a_strangers_handshake_may_come_byte_by_byte() {
     pair.run(20, |pair| pair.hosts[0].alerts.contains(&AlertKind::Finished));
     let engine = &mut pair.hosts[0].engine;
     let slot = engine.swarms.by_id(TorrentId(1)).expect("it was added");
-    let info_hash = engine.swarms.get(slot).expect("it is there").info_hash;
+    let info_hash = engine.swarms.get(slot).expect("it is there").names().primary();
     let stranger = SocketAddr::from(([10, 0, 0, 9], 9));
     let conn = engine.handle_accepted(pair.now, stranger).expect("there is room");
     for byte in Handshake::ours(info_hash, [7; 20]).encode() {

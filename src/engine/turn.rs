@@ -10,12 +10,12 @@ use hashbrown::HashMap;
 
 use crate::base::budget::Budget;
 use crate::base::buffer::Pool;
-use crate::base::digest::Sha1;
 use crate::base::ids::BlockIndex;
 use crate::base::ids::FileIndex;
 use crate::base::ids::PieceIndex;
 use crate::base::ids::ShardId;
 use crate::base::ids::TorrentId;
+use crate::base::info_hashes::InfoHashes;
 use crate::base::instant::Instant;
 use crate::base::limits::CONNECT_TIMEOUT;
 use crate::base::limits::HANDSHAKE_TIMEOUT;
@@ -148,7 +148,7 @@ impl Turn {
     }
 
     /// Raises an alert.
-    pub(crate) fn alert(&mut self, torrent: Option<(TorrentId, Sha1)>, kind: AlertKind) {
+    pub(crate) fn alert(&mut self, torrent: Option<(TorrentId, InfoHashes)>, kind: AlertKind) {
         self.alert_count += 1;
         let alert = Alert { sequence: self.alert_count, shard: self.shard, torrent, kind };
         self.outputs.push_back(Output::Alert(alert));

@@ -9,6 +9,7 @@ use crossbeam::channel::never;
 use crate::base::digest::Sha1;
 use crate::base::ids::ShardId;
 use crate::base::ids::TorrentId;
+use crate::base::info_hashes::InfoHashes;
 use crate::base::status::TorrentState;
 use crate::base::status::TorrentStats;
 use crate::base::status::TorrentStatus;
@@ -50,7 +51,12 @@ impl TorrentHandle {
         self.entry.id
     }
 
-    /// The v1 info hash.
+    /// The torrent's names, one for each version of the protocol that it speaks.
+    pub fn info_hashes(&self) -> InfoHashes {
+        self.entry.torrent.info_hashes()
+    }
+
+    /// The 20 bytes that name it first: its v1 info hash, or the v2 one truncated.
     pub fn info_hash(&self) -> Sha1 {
         self.entry.torrent.info_hash()
     }

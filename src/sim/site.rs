@@ -225,8 +225,8 @@ impl Site {
         let last = &mut self.last_sequence[alert.shard.as_usize()];
         assert_eq!(alert.sequence, *last + 1, "alerts of a shard are numbered without gaps");
         *last = alert.sequence;
-        if let Some((id, info_hash)) = alert.torrent {
-            self.note(id, &info_hash, &alert.kind);
+        if let Some((id, names)) = alert.torrent {
+            self.note(id, &names.primary(), &alert.kind);
         }
         self.alerts.push(alert);
     }
@@ -279,6 +279,6 @@ fn empty_stats(id: TorrentId, bundle: &Bundle) -> TorrentStats {
     TorrentStats {
         piece_count: bundle.piece_count(),
         total_bytes: bundle.bytes.len() as u64,
-        ..TorrentStats::new(id, bundle.info_hash())
+        ..TorrentStats::new(id, bundle.torrent.info_hashes())
     }
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::io::Write;
 use std::net::SocketAddr;
 
+use coreswarm::InfoHashes;
 use coreswarm::TorrentState;
 use coreswarm::TorrentStats;
 use serde_json::Value;
@@ -20,25 +21,38 @@ pub(crate) fn listening(address: &SocketAddr) -> Value {
     json!({ "event": "listening", "address": address.to_string() })
 }
 
+/// What a torrent is called in events: its v1 info hash, or the v2 one where there is no other.
+pub(crate) fn name(hashes: &InfoHashes) -> String {
+    let second = || hashes.v2().map(|v2| v2.to_string()).unwrap_or_default();
+    hashes.v1().map_or_else(second, |v1| v1.to_string())
+}
+
+/// Adds all of a torrent's names to an event about it.
+fn with_names(mut event: Value, hashes: &InfoHashes) -> Value {
+    event["torrent"] = name(hashes).into();
+    event["info_hash_v1"] = hashes.v1().map(|v1| v1.to_string()).into();
+    event["info_hash_v2"] = hashes.v2().map(|v2| v2.to_string()).into();
+    event
+}
+
 pub(crate) fn seeding(stats: &TorrentStats) -> Value {
-    json!({ "event": "seeding", "torrent": stats.info_hash.to_string() })
+    with_names(json!({ "event": "seeding" }), &stats.info_hashes)
 }
 
 pub(crate) fn finished(stats: &TorrentStats, seconds: f64) -> Value {
-    json!({
+    let event = json!({
         "event": "finished",
-        "torrent": stats.info_hash.to_string(),
         "total_bytes": stats.total_bytes,
         "downloaded": stats.downloaded,
         "wasted": stats.wasted,
         "seconds": seconds,
-    })
+    });
+    with_names(event, &stats.info_hashes)
 }
 
 pub(crate) fn stats(stats: &TorrentStats) -> Value {
-    json!({
+    let event = json!({
         "event": "stats",
-        "torrent": stats.info_hash.to_string(),
         "state": state_name(stats.state),
         "piece_count": stats.piece_count,
         "have_count": stats.have_count,
@@ -53,7 +67,8 @@ pub(crate) fn stats(stats: &TorrentStats) -> Value {
         "peer_count": stats.peer_count,
         "seed_count": stats.seed_count,
         "candidate_count": stats.candidate_count,
-    })
+    });
+    with_names(event, &stats.info_hashes)
 }
 
 pub(crate) fn error(torrent: Option<String>, message: &str) -> Value {

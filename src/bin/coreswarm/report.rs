@@ -85,7 +85,8 @@ impl Report {
         if !is_important && !self.mode.verbose {
             return Ok(());
         }
-        let (torrent, text) = (alert.torrent.map(|(_, hash)| hash.to_string()), tell::words(alert));
+        let torrent = alert.torrent.map(|(_, names)| json::name(&names));
+        let text = tell::words(alert);
         match self.mode.json {
             true if is_error => json::print(&json::error(torrent, &text))?,
             true => json::print(&json::alert(torrent, &text))?,

@@ -16,6 +16,7 @@ use coreswarm::TorrentState;
 
 use crate::args::SeedArgs;
 use crate::clock::now;
+use crate::json;
 use crate::look;
 use crate::look::STATS_INTERVAL;
 use crate::report::Report;
@@ -141,7 +142,7 @@ impl<'a> Seeding<'a> {
         let text = format!(
             "{name}: expected {count} good pieces, got {have}; `coreswarm get` fetches the others"
         );
-        self.report.error(Some(handle.info_hash().to_string()), &text)
+        self.report.error(Some(json::name(&handle.info_hashes())), &text)
     }
 
     fn look(&mut self) -> anyhow::Result<()> {

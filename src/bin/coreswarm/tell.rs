@@ -17,6 +17,9 @@ pub(crate) fn words(alert: &Alert) -> String {
         AlertKind::Error { message } => format!("stopped: {message}"),
         AlertKind::PieceVerified { piece } => format!("piece {piece} verified"),
         AlertKind::PieceFailed { piece } => format!("piece {piece} failed its hash"),
+        AlertKind::BlockFailed { piece, block } => {
+            format!("block {block} of piece {piece} failed its hash")
+        }
         AlertKind::FileCompleted { file } => format!("file {file} completed"),
         AlertKind::PeerConnected { address, is_inbound } => {
             let way = if *is_inbound { "from" } else { "to" };

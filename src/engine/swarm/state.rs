@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::bitfield::Bitfield;
-use crate::base::digest::Sha1;
 use crate::base::ids::PieceIndex;
 use crate::base::ids::TorrentId;
 use crate::base::instant::Instant;
@@ -73,7 +72,6 @@ pub(crate) enum Leave {
 pub(crate) struct Swarm {
     pub(crate) slot: SlotId,
     pub(crate) id: TorrentId,
-    pub(crate) info_hash: Sha1,
     pub(crate) torrent: Arc<Torrent>,
     pub(crate) layout: Layout,
     pub(crate) peer_id: [u8; 20],
@@ -140,7 +138,6 @@ impl Swarm {
         Swarm {
             slot,
             id: addition.id,
-            info_hash: addition.torrent.info_hash(),
             layout,
             peer_id: peer_id(turn),
             phase: if addition.is_paused { Phase::Paused } else { Phase::Opening },
@@ -189,7 +186,7 @@ impl Swarm {
 
     /// Raises an alert about this torrent.
     pub(crate) fn alert(&self, turn: &mut Turn, kind: AlertKind) {
-        turn.alert(Some((self.id, self.info_hash)), kind);
+        turn.alert(Some((self.id, self.names())), kind);
     }
 
     /// Asks the disk, and counts the job.

@@ -28,7 +28,7 @@ impl Swarm {
         let outstanding_count = peers().map(|peer| peer.pipeline.len() as u32).sum();
         TorrentStats {
             id: self.id,
-            info_hash: self.info_hash,
+            info_hashes: self.names(),
             state: self.state(),
             piece_count: self.layout.piece_count(),
             have_count: self.have.count_ones(),

@@ -64,7 +64,7 @@ impl World {
 
     fn add(&mut self, id: u64, torrent: &Arc<Torrent>, directory: &Path, peers: &[SocketAddr]) {
         let id = TorrentId(id);
-        let stats = Arc::new(Published::new(TorrentStats::new(id, torrent.info_hash())));
+        let stats = Arc::new(Published::new(TorrentStats::new(id, torrent.info_hashes())));
         self.stats.insert(id, Arc::clone(&stats));
         self.directory.set(torrent.info_hash(), Some(self.shard_of(id)));
         let addition = Addition {

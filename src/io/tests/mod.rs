@@ -58,7 +58,8 @@ impl House {
         dir: &Path,
         peers: Vec<SocketAddr>,
     ) -> Arc<Published<TorrentStats>> {
-        let stats = Arc::new(Published::new(TorrentStats::new(TorrentId(1), torrent.info_hash())));
+        let stats =
+            Arc::new(Published::new(TorrentStats::new(TorrentId(1), torrent.info_hashes())));
         self.directory.set(torrent.info_hash(), Some(ShardId(shard as u16)));
         let addition = Addition {
             id: TorrentId(1),

@@ -74,7 +74,7 @@ impl<'a> Demo<'a> {
         fs::write(place.path().join("demo.torrent"), &made)?;
         let torrent = Arc::new(Torrent::parse(&made)?);
         let (count, length) = (torrent.piece_count(), bytes(torrent.piece_length().into()));
-        println!("torrent {}: {count} pieces of {length}", torrent.info_hash());
+        println!("torrent {}: {count} pieces of {length}", torrent.info_hashes());
         Ok(Demo { args, stop, deadline: now() + args.deadline, tracker, torrent, place })
     }
 
