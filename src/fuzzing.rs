@@ -99,9 +99,12 @@ fn children(value: Value<'_>) -> Vec<Value<'_>> {
 pub fn metainfo(data: &[u8]) {
     let Ok(torrent) = Torrent::parse(data) else { return };
     let total: u64 = torrent.files().iter().map(|file| file.length()).sum();
-    assert_eq!(total, torrent.total_length());
+    assert_eq!(total, torrent.layout().total());
+    let pads = torrent.files().iter().filter(|file| file.is_pad()).map(|file| file.length());
+    let pads: u64 = pads.sum();
+    assert!((total - pads..=total).contains(&torrent.total_length()));
     let pieces = total.div_ceil(torrent.piece_length().into());
-    assert_eq!(pieces, torrent.piece_count().into());
+    assert_eq!(pieces, u64::from(torrent.piece_count()));
     for file in torrent.files() {
         let is_name = |part| matches!(part, std::path::Component::Normal(_));
         assert!(file.path().components().all(is_name), "{:?}", file.path());

@@ -12,6 +12,7 @@ use crate::base::digest::Sha1;
 use crate::base::limits::PATH_DEPTH_MAX;
 use crate::base::limits::PATH_DUPLICATE_MAX;
 use crate::base::limits::PATH_ELEMENT_LEN_MAX;
+use crate::base::limits::PATH_TOTAL_LEN_MAX;
 
 /// Stands for what cannot stay.
 const REPLACEMENT: char = '_';
@@ -33,6 +34,14 @@ pub enum PathError {
         /// Elements of the path.
         got: usize,
         /// The most we accept.
+        max: usize,
+    },
+    /// Paths that would take much more memory than the torrent that names them.
+    #[error(
+        "expected paths of at most {max} bytes together, got more; the torrent looks malicious"
+    )]
+    TooLong {
+        /// The most we accept, in bytes.
         max: usize,
     },
     /// Too many files wanted the same place.
@@ -126,6 +135,8 @@ pub(crate) struct PathSet {
     nodes: BTreeMap<(u32, String), Node>,
     directory_count: u32,
     collisions: u32,
+    /// Bytes of all paths so far.
+    total_len: usize,
 }
 
 enum Node {
@@ -157,6 +168,10 @@ impl PathSet {
             parent = id;
         }
         path.push(self.file(parent, clean_element(last))?);
+        self.total_len += path.as_os_str().len();
+        if self.total_len > PATH_TOTAL_LEN_MAX {
+            return Err(PathError::TooLong { max: PATH_TOTAL_LEN_MAX });
+        }
         Ok(path)
     }
 

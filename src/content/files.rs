@@ -12,6 +12,16 @@ pub struct FileEntry {
     length: u64,
     offset: u64,
     kind: FileKind,
+    marks: Marks,
+}
+
+/// What else a torrent says of a file (BEP 47).
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Marks {
+    pub(crate) is_executable: bool,
+    pub(crate) is_hidden: bool,
+    /// Where a link leads.
+    pub(crate) target: Option<Box<Path>>,
 }
 
 /// What an entry of the file list stands for.
@@ -41,7 +51,9 @@ impl FileEntry {
         self.offset
     }
 
-    /// Whether this is padding between files (BEP 47): zeros, never on disk.
+    /// Whether this is padding behind a file (BEP 47): zeros, never on disk. A torrent of v2 only
+    /// has no pad files of its own; there one stands for each gap, up to the end of the last piece
+    /// of the file before it.
     pub fn is_pad(&self) -> bool {
         self.kind == FileKind::Pad
     }
@@ -49,6 +61,23 @@ impl FileEntry {
     /// Whether this is a symbolic link (BEP 47): listed, never created.
     pub fn is_symlink(&self) -> bool {
         self.kind == FileKind::Symlink
+    }
+
+    /// Where a symbolic link leads, seen from the torrent's directory (BEP 47); `None` for anything
+    /// else and for a link without a target. Made of safe names like [`FileEntry::path`], but
+    /// nothing says that a file is there.
+    pub fn symlink_target(&self) -> Option<&Path> {
+        self.marks.target.as_deref()
+    }
+
+    /// Whether its maker marked it as a program (BEP 47, attribute `x`). Not acted upon.
+    pub fn is_executable(&self) -> bool {
+        self.marks.is_executable
+    }
+
+    /// Whether its maker marked it as hidden (BEP 47, attribute `h`). Not acted upon.
+    pub fn is_hidden(&self) -> bool {
+        self.marks.is_hidden
     }
 
     /// Whether there is a file on disk for this entry.
@@ -79,15 +108,27 @@ pub(crate) struct Span {
 impl FileList {
     /// Appends a file; `None` if the total or the count would overflow.
     #[must_use]
-    pub(crate) fn push(&mut self, path: PathBuf, length: u64, kind: FileKind) -> Option<()> {
+    pub(crate) fn push(&mut self, path: PathBuf, length: u64, kind: FileKind) -> Option<FileIndex> {
+        self.push_marked(path, length, kind, Marks::default())
+    }
+
+    /// Appends a file of which more is known.
+    #[must_use]
+    pub(crate) fn push_marked(
+        &mut self,
+        path: PathBuf,
+        length: u64,
+        kind: FileKind,
+        marks: Marks,
+    ) -> Option<FileIndex> {
         let total = self.total.checked_add(length)?;
         let index = FileIndex(u32::try_from(self.entries.len()).ok()?);
         if length > 0 {
             self.solid.push(index);
         }
-        self.entries.push(FileEntry { path, length, offset: self.total, kind });
+        self.entries.push(FileEntry { path, length, offset: self.total, kind, marks });
         self.total = total;
-        Some(())
+        Some(index)
     }
 
     /// Bytes of all files.

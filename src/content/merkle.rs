@@ -31,13 +31,18 @@ pub(crate) fn root(leaves: &[Sha256], width: u32) -> Sha256 {
 
 /// The root over nodes of the layer `level` that are padded to `width` nodes, a power of two.
 pub(crate) fn root_above(nodes: &[Sha256], level: u32, width: u32) -> Sha256 {
-    let mut layer = nodes.to_vec();
+    let steps = height(nodes.len().max(width as usize));
     let mut filler = pad(level);
-    for _ in 0..height(nodes.len().max(width as usize)) {
-        climb(&mut layer, filler);
-        filler = parent(filler, filler);
+    if steps == 0 {
+        return nodes.first().copied().unwrap_or(filler);
     }
-    layer.first().copied().unwrap_or(filler)
+    // The first step makes the copy, so that it is half as long.
+    let mut layer: Vec<Sha256> = nodes.chunks(2).map(|pair| above(pair, filler)).collect();
+    for _ in 1..steps {
+        filler = parent(filler, filler);
+        climb(&mut layer, filler);
+    }
+    layer.first().copied().unwrap_or_else(|| parent(filler, filler))
 }
 
 /// Layers above one of `nodes` nodes.
@@ -45,13 +50,20 @@ pub(crate) fn height(nodes: usize) -> u32 {
     nodes.max(1).next_power_of_two().ilog2()
 }
 
+/// The node above one or two.
+fn above(pair: &[Sha256], filler: Sha256) -> Sha256 {
+    let node = |at| pair.get(at).copied().unwrap_or(filler);
+    parent(node(0), node(1))
+}
+
 /// Turns a layer into the one above it, in place.
 fn climb(layer: &mut Vec<Sha256>, filler: Sha256) {
-    for index in 0..layer.len().div_ceil(2) {
-        let right = layer.get(2 * index + 1).copied().unwrap_or(filler);
-        layer[index] = parent(layer[2 * index], right);
+    let count = layer.len().div_ceil(2);
+    for index in 0..count {
+        let pair = layer.get(2 * index..).unwrap_or_default();
+        layer[index] = above(pair.get(..2).unwrap_or(pair), filler);
     }
-    layer.truncate(layer.len().div_ceil(2));
+    layer.truncate(count);
 }
 
 /// Which nodes of one file's tree a hash request asks for (BEP 52, hash request).

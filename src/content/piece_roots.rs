@@ -6,9 +6,46 @@ use crate::base::digest::Sha256;
 use crate::base::ids::FileIndex;
 use crate::base::ids::PieceIndex;
 use crate::base::limits::BLOCK_LEN;
+use crate::codec::bencode::Dict;
 use crate::content::merkle;
 
-/// The roots of one torrent; empty for v1. A clone costs counters.
+/// `piece layers` that do not belong to the torrent's files (BEP 52).
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LayerError {
+    /// A file longer than one piece comes without the hashes of its pieces.
+    #[error(
+        "expected a piece layer for the file with root {root}, found none; make the torrent anew"
+    )]
+    Missing {
+        /// The file's `pieces root`.
+        root: Sha256,
+    },
+    /// A layer for no file, or for one that needs none, or a second one.
+    #[error("expected piece layers for files longer than a piece only, got one for {key}")]
+    Surplus {
+        /// The layer's key: hex of 32 bytes, or else escaped.
+        key: String,
+    },
+    /// A layer with more or fewer hashes than its file has pieces.
+    #[error("expected a piece layer of {expected} bytes for the root {root}, got {got}")]
+    Length {
+        /// The file's `pieces root`.
+        root: Sha256,
+        /// 32 bytes per piece.
+        expected: u64,
+        /// Bytes of the layer, or none if it is no byte string.
+        got: u64,
+    },
+    /// Hashes that do not add up to the file's root.
+    #[error("expected a piece layer that leads to the root {root}, got other hashes")]
+    Root {
+        /// The file's `pieces root`.
+        root: Sha256,
+    },
+}
+
+/// The roots of one torrent; empty for v1. A clone copies names of files, not layers.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PieceRoots {
     /// Bytes per piece.
@@ -36,7 +73,9 @@ impl PieceRoots {
     }
 
     /// The next file that has bytes.
-    pub(crate) fn push(&mut self, file: FileIndex, first_piece: u32, length: u64, root: Sha256) {
+    pub(crate) fn push(&mut self, file: FileIndex, first_piece: u64, length: u64, root: Sha256) {
+        // What does not fit is refused by `Layout`, which has far fewer pieces.
+        let first_piece = u32::try_from(first_piece).unwrap_or(u32::MAX);
         self.files.push(RootedFile { file, first_piece, length, root, layer: None });
     }
 
@@ -75,24 +114,79 @@ impl PieceRoots {
     }
 
     pub(crate) fn missing_layers(&self) -> impl Iterator<Item = FileIndex> + '_ {
-        let missing = |file: &&RootedFile| file.layer.is_none() && self.piece_count(file) > 1;
-        self.files.iter().filter(missing).map(|file| file.file)
+        self.missing().map(|file| file.file)
     }
 
+    /// Whether `layer` is the file's: one root per piece, and the file's root above them.
     pub(crate) fn is_layer(&self, file: FileIndex, layer: &[Sha256]) -> bool {
-        let Some(file) = self.find(file) else { return false };
+        self.find(file).is_some_and(|file| self.fits(file, layer))
+    }
+
+    /// Keeps a layer, if it is the file's, for all files with the same bytes.
+    pub(crate) fn learn(&mut self, file: FileIndex, layer: &[Sha256]) {
+        let Some(root) = self.file_root(file).filter(|_| self.is_layer(file, layer)) else {
+            return;
+        };
+        let layer: Arc<[Sha256]> = layer.into();
+        for at in self.with_root(&root) {
+            let count = self.files.get(at).map_or(0, |twin| self.piece_count(twin));
+            if let Some(twin) = self.files.get_mut(at).filter(|_| count == layer.len() as u64) {
+                twin.layer = Some(layer.clone());
+            }
+        }
+    }
+
+    /// Takes all of `piece layers` and checks that every file longer than one piece has its own.
+    /// A layer is hashed once, however many files share it.
+    pub(crate) fn read(&mut self, layers: Option<Dict<'_>>) -> Result<(), LayerError> {
+        for (key, value) in layers.into_iter().flatten() {
+            self.read_one(key, value.as_bytes())?;
+        }
+        match self.missing().next() {
+            Some(file) => Err(LayerError::Missing { root: file.root }),
+            None => Ok(()),
+        }
+    }
+
+    fn read_one(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<(), LayerError> {
+        let root = <[u8; 32]>::try_from(key).map(Sha256);
+        let root = root.map_err(|_| LayerError::Surplus { key: show(key) })?;
+        let wanting = |at: &usize| {
+            let file = self.files.get(*at);
+            file.filter(|file| file.layer.is_none() && self.piece_count(file) > 1)
+        };
+        let Some(file) = self.with_root(&root).iter().find_map(wanting) else {
+            return Err(LayerError::Surplus { key: root.to_string() });
+        };
+        let expected = self.piece_count(file).saturating_mul(32);
+        let bytes = value.unwrap_or_default();
+        let got = bytes.len() as u64;
+        if got != expected {
+            return Err(LayerError::Length { root, expected, got });
+        }
+        let layer: Vec<Sha256> = bytes.as_chunks().0.iter().copied().map(Sha256).collect();
+        let index = file.file;
+        self.learn(index, &layer);
+        self.layer(index).map(|_| ()).ok_or(LayerError::Root { root })
+    }
+
+    /// Positions of the files with this root.
+    fn with_root(&self, root: &Sha256) -> Vec<usize> {
+        let key = |at: &u32| self.files.get(*at as usize).map(|file| file.root);
+        let start = self.by_root.partition_point(|at| key(at) < Some(*root));
+        let rest = self.by_root.get(start..).unwrap_or_default();
+        rest.iter().take_while(|at| key(at) == Some(*root)).map(|at| *at as usize).collect()
+    }
+
+    fn fits(&self, file: &RootedFile, layer: &[Sha256]) -> bool {
         let count = self.piece_count(file);
         let level = (self.piece_len / BLOCK_LEN).max(1).ilog2();
         count > 1 && layer.len() as u64 == count && merkle::root_above(layer, level, 1) == file.root
     }
 
-    /// Keeps a layer, if it is the file's.
-    pub(crate) fn learn(&mut self, file: FileIndex, layer: &[Sha256]) {
-        if self.is_layer(file, layer)
-            && let Ok(at) = self.files.binary_search_by_key(&file, |file| file.file)
-        {
-            self.files[at].layer = Some(layer.into());
-        }
+    fn missing(&self) -> impl Iterator<Item = &RootedFile> + '_ {
+        let missing = |file: &&RootedFile| file.layer.is_none() && self.piece_count(file) > 1;
+        self.files.iter().filter(missing)
     }
 
     fn piece_count(&self, file: &RootedFile) -> u64 {
@@ -108,6 +202,12 @@ impl PieceRoots {
         let behind = self.files.partition_point(|file| file.first_piece <= piece.as_u32());
         self.files.get(behind.checked_sub(1)?)
     }
+}
+
+/// A key that is no root, for an error.
+fn show(key: &[u8]) -> String {
+    let shown = key.get(..64).unwrap_or(key).escape_ascii();
+    format!("{} bytes that start {shown}", key.len())
 }
 
 #[cfg(test)]

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::base::digest::Sha1;
@@ -10,31 +9,19 @@ use crate::base::digest::Sha256;
 use crate::base::ids::FileIndex;
 use crate::base::ids::PieceIndex;
 use crate::base::info_hashes::InfoHashes;
-use crate::base::limits::PIECE_LEN_MAX;
-use crate::base::limits::PIECE_LEN_MIN;
 use crate::base::limits::TORRENT_FILE_LEN_MAX;
-use crate::base::limits::TRACKER_MAX;
-use crate::codec::bencode::BencodeError;
 use crate::codec::bencode::Document;
 use crate::codec::metainfo;
-use crate::codec::metainfo::Content;
-use crate::codec::metainfo::Info;
 use crate::codec::metainfo::Metainfo;
-use crate::codec::metainfo::MetainfoError;
-use crate::content::clean_path::PathError;
-use crate::content::clean_path::PathSet;
 use crate::content::clean_path::clean_element;
+use crate::content::extras;
+use crate::content::extras::Extras;
 use crate::content::files::FileEntry;
-use crate::content::files::FileKind;
 use crate::content::files::FileList;
 use crate::content::layout::Layout;
-use crate::content::layout::LayoutError;
-use crate::content::piece_roots::PieceRoots;
-
-/// Bytes of a tracker or web seed URL; longer ones are left out. Real ones stay below 500.
-const URL_LEN_MAX: usize = 2048;
-/// Web seeds kept per torrent; further ones are left out.
-const WEB_SEED_MAX: usize = 100;
+use crate::content::refusal::TorrentError;
+use crate::content::shape;
+use crate::content::shape::Shape;
 
 /// What a torrent is: names, sizes, hashes, trackers. Immutable; share it in an `Arc`.
 ///
@@ -44,83 +31,33 @@ const WEB_SEED_MAX: usize = 100;
 pub struct Torrent {
     info_hashes: InfoHashes,
     name: String,
-    layout: Layout,
-    files: FileList,
-    /// The raw `info` dictionary; the piece hashes are read out of it.
+    shape: Shape,
+    /// The raw `info` dictionary; the v1 piece hashes are read out of it. Empty without metadata.
     info: Arc<[u8]>,
     /// Where in `info` the v1 hashes start; `None` without any.
     hashes_at: Option<usize>,
-    roots: PieceRoots,
     is_private: bool,
-    trackers: Vec<Vec<String>>,
-    url_list: Vec<String>,
-    comment: Option<String>,
-    created_by: Option<String>,
-    creation_date: Option<i64>,
-}
-
-/// Bytes that are not a torrent we can use.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum TorrentError {
-    /// The file is larger than any real one.
-    #[error("expected a .torrent file of at most {max} bytes, got {got}")]
-    FileTooLong {
-        /// Bytes of the file.
-        got: u64,
-        /// The most we accept.
-        max: u64,
-    },
-    /// The data is not bencoded.
-    #[error("not a .torrent file: {0}")]
-    Bencode(#[from] BencodeError),
-    /// A value is missing or of the wrong type.
-    #[error(transparent)]
-    Metainfo(#[from] MetainfoError),
-    /// A piece length outside 16 KiB to 256 MiB.
-    #[error("expected a piece length of {min} to {max} bytes, got {got}; make the torrent anew")]
-    PieceLength {
-        /// Bytes per piece, as claimed.
-        got: u64,
-        /// The least we accept.
-        min: u32,
-        /// The most we accept.
-        max: u32,
-    },
-    /// Sizes that make no piece grid.
-    #[error(transparent)]
-    Layout(#[from] LayoutError),
-    /// Hashes and sizes disagree.
-    #[error(
-        "expected {expected} piece hashes for the sizes given, got {got}; make the torrent anew"
-    )]
-    HashCount {
-        /// Pieces that sizes and piece length amount to.
-        expected: u32,
-        /// Hashes in the file.
-        got: usize,
-    },
-    /// A list of files without files.
-    #[error("expected at least one file, got an empty list")]
-    NoFiles,
-    /// The sizes add up to more than 64 bits.
-    #[error("expected file sizes that add up to less than 2^64, got more")]
-    TotalTooLarge,
-    /// Paths without a safe place.
-    #[error(transparent)]
-    Path(#[from] PathError),
+    extras: Extras,
 }
 
 impl Torrent {
-    /// From the bytes of a .torrent file: a v1 torrent, or the v1 part of a hybrid. Does not block.
-    /// White space after the data is tolerated, because some tools append a line end.
+    /// From the bytes of a .torrent file of at most 64 MiB: of v1, of v2, or a hybrid. Does not
+    /// block. White space after the data is tolerated, because some tools append a line end.
     pub fn parse(bytes: &[u8]) -> Result<Torrent, TorrentError> {
+        Torrent::parse_with(bytes, TORRENT_FILE_LEN_MAX)
+    }
+
+    /// The same for files of at most `max` bytes. From 4 GiB on they are refused in any case.
+    pub fn parse_with(bytes: &[u8], max: u64) -> Result<Torrent, TorrentError> {
         let got = bytes.len() as u64;
-        if got > TORRENT_FILE_LEN_MAX {
-            return Err(TorrentError::FileTooLong { got, max: TORRENT_FILE_LEN_MAX });
+        if got > max {
+            return Err(TorrentError::FileTooLong { got, max });
         }
         let document = Document::parse(bytes.trim_ascii_end(), metainfo::LIMITS)?;
-        Torrent::from_metainfo(&Metainfo::read(document.root())?)
+        let metainfo = Metainfo::read(document.root())?;
+        let mut torrent = Torrent::from_metainfo(&metainfo)?;
+        torrent.shape.roots.read(metainfo.layers)?;
+        Ok(torrent)
     }
 
     /// From a raw `info` dictionary alone, as peers send it (BEP 9), and what a magnet link knew
@@ -131,15 +68,8 @@ impl Torrent {
         url_list: &[String],
     ) -> Result<Torrent, TorrentError> {
         let document = Document::parse(info, metainfo::LIMITS)?;
-        let metainfo = Metainfo {
-            info: Info::read(document.root())?,
-            announce: None,
-            tiers: trackers.iter().map(|tier| tier.iter().map(String::as_str).collect()).collect(),
-            url_list: url_list.iter().map(String::as_str).collect(),
-            comment: None,
-            created_by: None,
-            creation_date: None,
-        };
+        let urls = url_list.iter().map(String::as_str).collect();
+        let metainfo = Metainfo::read_info(document.root(), borrow_tiers(trackers), urls)?;
         Torrent::from_metainfo(&metainfo)
     }
 
@@ -150,44 +80,34 @@ impl Torrent {
         name: Option<&str>,
         trackers: &[Vec<String>],
     ) -> Torrent {
-        let tiers = trackers.iter().map(|tier| tier.iter().map(String::as_str).collect()).collect();
         let name = name.map(|name| clean_element(name.as_bytes()));
+        let trackers = extras::read_trackers(&borrow_tiers(trackers), None);
         Torrent {
             info_hashes,
             name: name.unwrap_or_else(|| info_hashes.primary().to_string()),
-            layout: Layout::default(),
-            files: FileList::default(),
+            shape: Shape::default(),
             info: Arc::default(),
             hashes_at: None,
-            roots: PieceRoots::default(),
             is_private: false,
-            trackers: read_trackers(tiers, None),
-            url_list: Vec::new(),
-            comment: None,
-            created_by: None,
-            creation_date: None,
+            extras: Extras { trackers, ..Extras::default() },
         }
     }
 
-    pub(crate) fn from_metainfo(metainfo: &Metainfo<'_>) -> Result<Torrent, TorrentError> {
+    /// All but the piece layers, which stand outside of `info`.
+    fn from_metainfo(metainfo: &Metainfo<'_>) -> Result<Torrent, TorrentError> {
         let info = &metainfo.info;
         let name = clean_element(info.name);
-        let files = read_files(&name, &info.content)?;
-        let layout = read_layout(info, files.total())?;
+        let shape = shape::read(&name, info)?;
+        let v1 = info.v1.as_ref().map(|_| Sha1::of(info.raw));
+        let v2 = info.tree.map(|_| Sha256::of(info.raw));
         Ok(Torrent {
-            info_hashes: InfoHashes::from_v1(Sha1::of(info.raw)),
+            info_hashes: InfoHashes::new(v1, v2).ok_or(TorrentError::NoFiles)?,
             name,
-            layout,
-            files,
+            shape,
             info: info.raw.into(),
-            hashes_at: Some(info.pieces_at),
-            roots: PieceRoots::default(),
+            hashes_at: info.v1.as_ref().map(|v1| v1.pieces_at),
             is_private: info.is_private,
-            trackers: read_trackers(metainfo.tiers.clone(), metainfo.announce),
-            url_list: read_urls(&metainfo.url_list).take(WEB_SEED_MAX).collect(),
-            comment: metainfo.comment.map(lossy),
-            created_by: metainfo.created_by.map(lossy),
-            creation_date: metainfo.creation_date,
+            extras: Extras::read(metainfo),
         })
     }
 
@@ -214,24 +134,26 @@ impl Torrent {
         &self.name
     }
 
-    /// Bytes of all files, padding included.
+    /// Bytes of all pieces, as they come from peers: those of all files, and of pad files where v1
+    /// hashes cover them.
     pub fn total_length(&self) -> u64 {
-        self.layout.total()
+        self.shape.layout.wire_total()
     }
 
-    /// Bytes per piece; the last piece may be shorter. 16 KiB to 256 MiB.
+    /// Bytes per piece; the last piece may be shorter, and in a torrent of v2 only the last one of
+    /// each file. 16 KiB to 256 MiB.
     pub fn piece_length(&self) -> u32 {
-        self.layout.piece_len_max()
+        self.shape.layout.piece_len_max()
     }
 
     /// Pieces; 0 if all files are empty.
     pub fn piece_count(&self) -> u32 {
-        self.layout.piece_count()
+        self.shape.layout.piece_count()
     }
 
-    /// The files in the torrent's order; at least one.
+    /// The files in the torrent's order, pad files and links included; at least one.
     pub fn files(&self) -> &[FileEntry] {
-        self.files.entries()
+        self.shape.files.entries()
     }
 
     /// Whether peers may come from trackers only (BEP 27).
@@ -242,27 +164,69 @@ impl Torrent {
     /// Tracker URLs in tiers (BEP 12), at most 200, each once. Not checked beyond being one word of
     /// text.
     pub fn trackers(&self) -> &[Vec<String>] {
-        &self.trackers
+        &self.extras.trackers
     }
 
     /// Web seed URLs (BEP 19) as they stand in the file, at most 100.
     pub fn url_list(&self) -> &[String] {
-        &self.url_list
+        &self.extras.url_list
     }
 
     /// The maker's comment, unchecked text: escape it before showing it.
     pub fn comment(&self) -> Option<&str> {
-        self.comment.as_deref()
+        self.extras.comment.as_deref()
     }
 
     /// The program that made the torrent, unchecked text: escape it before showing it.
     pub fn created_by(&self) -> Option<&str> {
-        self.created_by.as_deref()
+        self.extras.created_by.as_deref()
     }
 
     /// When the torrent was made, in seconds since 1970, as claimed.
     pub fn creation_date(&self) -> Option<i64> {
-        self.creation_date
+        self.extras.creation_date
+    }
+
+    /// Hosts and ports of DHT nodes to start from (BEP 5), as claimed, at most 200.
+    pub fn nodes(&self) -> &[(String, u16)] {
+        &self.extras.nodes
+    }
+
+    /// Info hashes (v1) of torrents that share files with this one, as claimed (BEP 38), from
+    /// inside and outside of `info`, at most 200.
+    pub fn similar(&self) -> &[Sha1] {
+        &self.extras.similar
+    }
+
+    /// Names of sets of torrents that share files, unchecked text (BEP 38), from inside and outside
+    /// of `info`, at most 200: escape them before showing them.
+    pub fn collections(&self) -> &[String] {
+        &self.extras.collections
+    }
+
+    /// The tracker or site that the torrent was made for, unchecked text: escape it before showing
+    /// it. Part of `info`: the same files with another source are another torrent.
+    pub fn source(&self) -> Option<&str> {
+        self.extras.source.as_deref()
+    }
+
+    /// The character set that names claim to be in, unchecked text; they are read as UTF-8 whatever
+    /// it says.
+    pub fn encoding(&self) -> Option<&str> {
+        self.extras.encoding.as_deref()
+    }
+
+    /// The root of the hash tree over the file at this place of [`Torrent::files`] (BEP 52):
+    /// files with equal roots have equal bytes, in any torrent. `None` for empty files, pads and
+    /// links, and in a torrent of v1 only.
+    pub fn root_of_file(&self, index: usize) -> Option<Sha256> {
+        self.file_root(FileIndex(u32::try_from(index).ok()?))
+    }
+
+    /// Whether the hashes of all pieces are known. False for a v2 torrent from a magnet link until
+    /// peers have sent its piece layers, and without metadata.
+    pub fn has_piece_layers(&self) -> bool {
+        self.has_metadata() && self.missing_layers().next().is_none()
     }
 
     /// The raw `info` dictionary, as other peers may ask for it (BEP 9).
@@ -271,11 +235,11 @@ impl Torrent {
     }
 
     pub(crate) fn layout(&self) -> &Layout {
-        &self.layout
+        &self.shape.layout
     }
 
     pub(crate) fn file_list(&self) -> &FileList {
-        &self.files
+        &self.shape.files
     }
 
     /// What SHA-1 over the piece, pads included, must be; `None` in a torrent of v2 only.
@@ -289,40 +253,40 @@ impl Torrent {
     /// pads: from the file's piece layer, or the file's own root if the file is at most one piece
     /// long. `None` in a torrent of v1 only, and where the layer is not known yet.
     pub(crate) fn piece_root(&self, piece: PieceIndex) -> Option<Sha256> {
-        self.roots.piece_root(piece)
+        self.shape.roots.piece_root(piece)
     }
 
     /// Leaves of the piece's subtree, padding included, a power of two: those of a whole piece in a
     /// file longer than that, else those of the file. 0 in a torrent of v1 only.
     pub(crate) fn piece_tree_width(&self, piece: PieceIndex) -> u32 {
-        self.roots.piece_tree_width(piece)
+        self.shape.roots.piece_tree_width(piece)
     }
 
     /// The file's root (BEP 52); `None` for empty files, pads, links, and in torrents of v1 only.
     pub(crate) fn file_root(&self, file: FileIndex) -> Option<Sha256> {
-        self.roots.file_root(file)
+        self.shape.roots.file_root(file)
     }
 
     /// A file with this root: all of them have the same bytes.
     pub(crate) fn file_with_root(&self, root: &Sha256) -> Option<FileIndex> {
-        self.roots.file_with_root(root)
+        self.shape.roots.file_with_root(root)
     }
 
     /// The roots of all pieces of a file that is longer than one piece; `None` for all others and
     /// where the layer is not known yet.
     pub(crate) fn layer(&self, file: FileIndex) -> Option<&[Sha256]> {
-        self.roots.layer(file)
+        self.shape.roots.layer(file)
     }
 
     /// Files longer than one piece whose layer is not known: after [`Torrent::from_info`], because
     /// layers stand outside of `info`.
     pub(crate) fn missing_layers(&self) -> impl Iterator<Item = FileIndex> + '_ {
-        self.roots.missing_layers()
+        self.shape.roots.missing_layers()
     }
 
     /// Whether `layer` is the file's: one root per piece, and the file's root above them.
     pub(crate) fn is_layer(&self, file: FileIndex, layer: &[Sha256]) -> bool {
-        self.roots.is_layer(file, layer)
+        self.shape.roots.is_layer(file, layer)
     }
 
     /// The same torrent that also knows the layers of these files; whatever is no layer of its file
@@ -332,14 +296,14 @@ impl Torrent {
         layers: impl Iterator<Item = (FileIndex, &'a [Sha256])>,
     ) -> Torrent {
         let mut torrent = self.clone();
-        layers.for_each(|(file, layer)| torrent.roots.learn(file, layer));
+        layers.for_each(|(file, layer)| torrent.shape.roots.learn(file, layer));
         torrent
     }
 
     /// Numbers of the pieces that hold a byte of `file`; empty for an empty file.
     pub(crate) fn pieces_of(&self, file: FileIndex) -> Range<u32> {
-        match self.files.get(file) {
-            Some(entry) => self.layout.pieces_of(entry.offset(), entry.length()),
+        match self.shape.files.get(file) {
+            Some(entry) => self.shape.layout.pieces_of(entry.offset(), entry.length()),
             None => 0..0,
         }
     }
@@ -352,83 +316,11 @@ impl fmt::Debug for Torrent {
     }
 }
 
-fn read_layout(info: &Info<'_>, total: u64) -> Result<Layout, TorrentError> {
-    let (min, max) = (PIECE_LEN_MIN, PIECE_LEN_MAX);
-    let piece_len = u32::try_from(info.piece_length).ok().filter(|len| (min..=max).contains(len));
-    let piece_len =
-        piece_len.ok_or(TorrentError::PieceLength { got: info.piece_length, min, max })?;
-    let layout = Layout::new(total, piece_len)?;
-    let got = info.pieces.len() / 20;
-    if got != layout.piece_count() as usize {
-        return Err(TorrentError::HashCount { expected: layout.piece_count(), got });
-    }
-    Ok(layout)
-}
-
-/// Many files stand below a directory with the torrent's name; one file is named like the torrent.
-fn read_files(name: &str, content: &Content<'_>) -> Result<FileList, TorrentError> {
-    let mut files = FileList::default();
-    let raw_files = match content {
-        Content::Single { length } => {
-            files.push(name.into(), *length, FileKind::Data).ok_or(TorrentError::TotalTooLarge)?;
-            return Ok(files);
-        }
-        Content::Multi(raw_files) => raw_files,
-    };
-    let mut places = PathSet::default();
-    for raw in raw_files {
-        let kind = match raw {
-            _ if raw.is_symlink => FileKind::Symlink,
-            _ if raw.is_pad => FileKind::Pad,
-            _ => FileKind::Data,
-        };
-        let path = match kind {
-            FileKind::Pad => pad_path(name, raw.length),
-            FileKind::Data | FileKind::Symlink => places.place(Some(name), raw.elements())?,
-        };
-        files.push(path, raw.length, kind).ok_or(TorrentError::TotalTooLarge)?;
-    }
-    if files.entries().is_empty() {
-        return Err(TorrentError::NoFiles);
-    }
-    Ok(files)
-}
-
-/// Pads never reach the disk; all get the one conventional name, whatever the torrent calls them.
-fn pad_path(name: &str, length: u64) -> PathBuf {
-    [name, ".pad", &length.to_string()].iter().collect()
-}
-
-/// `announce-list` where it names a tracker, else `announce` (BEP 12); each URL once.
-fn read_trackers(raw: Vec<Vec<&str>>, announce: Option<&str>) -> Vec<Vec<String>> {
-    let mut seen = std::collections::BTreeSet::new();
-    let mut tiers: Vec<Vec<String>> = Vec::new();
-    for tier in &raw {
-        let urls = read_urls(tier);
-        let fresh = urls.filter(|url| seen.len() < TRACKER_MAX && seen.insert(url.clone()));
-        let tier: Vec<String> = fresh.collect();
-        if !tier.is_empty() {
-            tiers.push(tier);
-        }
-    }
-    if tiers.is_empty() {
-        let announce: Vec<String> = read_urls(announce.as_slice()).collect();
-        tiers.extend((!announce.is_empty()).then_some(announce));
-    }
-    tiers
-}
-
-/// One word of text each; anything else cannot be a URL.
-fn read_urls<'a>(urls: &'a [&str]) -> impl Iterator<Item = String> + use<'a> {
-    let urls = urls.iter().map(|url| url.trim());
-    urls.filter(|url| !url.is_empty() && url.len() <= URL_LEN_MAX)
-        .filter(|url| !url.chars().any(|c| c.is_control() || c.is_whitespace()))
-        .map(str::to_owned)
-}
-
-fn lossy(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
+fn borrow_tiers(tiers: &[Vec<String>]) -> Vec<Vec<&str>> {
+    tiers.iter().map(|tier| tier.iter().map(String::as_str).collect()).collect()
 }
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod v2_tests;

@@ -10,8 +10,8 @@ use crate::base::limits::TRACKER_URL_LEN_MAX;
 use crate::codec::bencode::Document;
 use crate::codec::bencode::Value;
 use crate::codec::metainfo::LIMITS;
+use crate::content::refusal::TorrentError;
 use crate::content::torrent::Torrent;
-use crate::content::torrent::TorrentError;
 
 /// Web seeds in one file; the same that a torrent keeps when it is read.
 const WEB_SEED_MAX: usize = 100;

@@ -7,8 +7,8 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use crate::base::limits::TORRENT_FILE_LEN_MAX;
+use crate::content::refusal::TorrentError;
 use crate::content::torrent::Torrent;
-use crate::content::torrent::TorrentError;
 
 /// Why a .torrent file could not be used.
 #[derive(Debug, thiserror::Error)]

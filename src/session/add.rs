@@ -5,8 +5,8 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::content::refusal::TorrentError;
 use crate::content::torrent::Torrent;
-use crate::content::torrent::TorrentError;
 use crate::engine::add::Allocation;
 use crate::engine::add::PieceOrder;
 use crate::io::torrent_file;

@@ -26,7 +26,7 @@ impl Contents {
     pub(crate) fn empty(torrent: &Arc<Torrent>) -> Contents {
         Contents {
             torrent: Arc::clone(torrent),
-            bytes: vec![0; torrent.total_length() as usize],
+            bytes: vec![0; torrent.layout().total() as usize],
             seen: vec![FileSeen::Missing; torrent.files().len()],
             proven: BTreeSet::new(),
         }
