@@ -1,5 +1,6 @@
 //! The command line: what may be written.
 
+use std::ffi::OsString;
 use std::net::IpAddr;
 use std::net::Ipv6Addr;
 use std::net::SocketAddr;
@@ -10,6 +11,9 @@ use clap::Args;
 use clap::Parser;
 use clap::Subcommand;
 
+use crate::args_file::EditArgs;
+use crate::args_file::MagnetArgs;
+use crate::args_file::ShowArgs;
 use crate::failure::EXIT_CODES;
 use crate::units::parse_duration;
 use crate::units::parse_ratio;
@@ -34,9 +38,15 @@ pub(crate) enum Command {
     /// Seed torrents whose data is there
     #[command(after_help = EXIT_CODES)]
     Seed(SeedArgs),
-    /// Show what a .torrent file says
+    /// Show what a .torrent file or a magnet link says
     #[command(after_help = EXIT_CODES)]
     Show(ShowArgs),
+    /// Print the magnet link of a .torrent file
+    #[command(after_help = EXIT_CODES)]
+    Magnet(MagnetArgs),
+    /// Change trackers, web seeds, comment, source or private flag of a .torrent file
+    #[command(after_help = EXIT_CODES)]
+    Edit(EditArgs),
     /// Make a payload, seed it, download it twice over loopback, compare every byte
     #[command(after_help = EXIT_CODES)]
     Demo(DemoArgs),
@@ -44,12 +54,15 @@ pub(crate) enum Command {
 
 #[derive(Args, Debug)]
 pub(crate) struct GetArgs {
-    /// The .torrent file
-    #[arg(value_name = "FILE")]
-    pub(crate) file: PathBuf,
+    /// A .torrent file, the URL of one, or `-` for stdin
+    #[arg(value_name = "FILE|URL")]
+    pub(crate) source: OsString,
     /// Where the torrent's files shall lie
     #[arg(short, long, value_name = "DIR", default_value = ".")]
     pub(crate) output: PathBuf,
+    /// Keep the .torrent file here
+    #[arg(long, value_name = "FILE")]
+    pub(crate) save_torrent: Option<PathBuf>,
     /// Seed until so many times the torrent's size was sent
     #[arg(long, value_name = "RATIO", value_parser = parse_ratio)]
     pub(crate) seed_ratio: Option<f64>,
@@ -73,23 +86,13 @@ pub(crate) struct SeedArgs {
     /// The directory in which the torrents' files lie
     #[arg(value_name = "DIR")]
     pub(crate) directory: PathBuf,
-    /// .torrent files, or directories of them
+    /// .torrent files, directories of them, or `-` for one on stdin
     #[arg(value_name = "TORRENT", required = true)]
     pub(crate) torrents: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) session: SessionArgs,
     #[command(flatten)]
     pub(crate) output_mode: OutputArgs,
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct ShowArgs {
-    /// The .torrent file
-    #[arg(value_name = "FILE")]
-    pub(crate) file: PathBuf,
-    /// One JSON object instead of text
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 #[derive(Args, Debug)]

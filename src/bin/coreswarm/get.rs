@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use anyhow::bail;
 use coreswarm::AddTorrent;
 use coreswarm::AlertKind;
 use coreswarm::Alerts;
@@ -19,7 +20,11 @@ use crate::look;
 use crate::look::STATS_INTERVAL;
 use crate::report::Report;
 use crate::signals::StopFlag;
+use crate::source;
+use crate::source::Found;
+use crate::source::Web;
 use crate::start;
+use crate::write_file::write_file;
 
 pub(crate) fn get(args: &GetArgs) -> anyhow::Result<()> {
     let stop = StopFlag::install()?;
@@ -42,8 +47,20 @@ pub(crate) fn get(args: &GetArgs) -> anyhow::Result<()> {
 }
 
 fn addition(args: &GetArgs) -> anyhow::Result<AddTorrent> {
+    let session = &args.session;
+    let tracker_ca = session.tracker_ca.as_deref();
+    let web = Web { tracker_ca, allow_private: session.allow_private_trackers };
+    let torrent = match source::find(&args.source, web)? {
+        Found::File(file) => {
+            if let Some(path) = &args.save_torrent {
+                write_file(path, &file.bytes)?;
+            }
+            file.torrent
+        }
+        Found::Magnet(_) => bail!("expected a .torrent file or the URL of one, got a magnet link"),
+    };
     let allocation = if args.sparse { Allocation::Sparse } else { Allocation::Full };
-    Ok(AddTorrent::from_file(&args.file)?
+    Ok(AddTorrent::from_torrent(torrent)
         .directory(&args.output)
         .peers(args.session.peer.iter().copied())
         .sequential(args.sequential)

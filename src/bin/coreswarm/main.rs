@@ -1,22 +1,28 @@
-//! The command line: `get`, `seed`, `show`, `demo`. Uses the library's public API only.
+//! The command line: one word says what to do. Uses the library's public API only.
 
 mod args;
+mod args_file;
 mod clock;
 mod demo;
+mod edit;
 mod escape;
 mod failure;
 mod get;
 mod json;
 mod look;
+mod magnet;
 mod progress;
 mod report;
 mod seed;
 mod show;
+mod show_json;
 mod signals;
+mod source;
 mod start;
 mod tell;
 mod units;
 mod utc;
+mod write_file;
 
 use std::process::ExitCode;
 
@@ -43,6 +49,8 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Get(args) => tell_scripts(args.output_mode, get::get(&args)),
         Command::Seed(args) => tell_scripts(args.output_mode, seed::seed(&args)),
         Command::Show(args) => show::show(&args),
+        Command::Magnet(args) => magnet::magnet(&args),
+        Command::Edit(args) => edit::edit(&args),
         Command::Demo(args) => demo::demo(&args),
     }
 }

@@ -21,6 +21,7 @@ use crate::look;
 use crate::look::STATS_INTERVAL;
 use crate::report::Report;
 use crate::signals::StopFlag;
+use crate::source;
 use crate::start;
 use crate::units::bytes;
 use crate::units::rate;
@@ -29,7 +30,8 @@ pub(crate) fn seed(args: &SeedArgs) -> anyhow::Result<()> {
     let stop = StopFlag::install()?;
     let mut additions = Vec::new();
     for file in torrent_files(&args.torrents)? {
-        let add = AddTorrent::from_file(&file)?.directory(&args.directory);
+        let add =
+            AddTorrent::from_torrent(source::read_file(&file)?.torrent).directory(&args.directory);
         check_files(&args.directory, &add)?;
         additions.push(add.peers(args.session.peer.iter().copied()));
     }

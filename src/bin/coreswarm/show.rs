@@ -1,73 +1,76 @@
-//! `show`: what a .torrent file says, as text or JSON.
+//! `show`: what a .torrent file or a magnet link says, as text or JSON.
 
 use std::io;
 use std::io::Write;
 
-use coreswarm::AddTorrent;
 use coreswarm::FileEntry;
+use coreswarm::InfoHashes;
+use coreswarm::Magnet;
 use coreswarm::Torrent;
-use serde_json::Value;
-use serde_json::json;
 
-use crate::args::ShowArgs;
+use crate::args_file::ShowArgs;
 use crate::escape::escape;
+use crate::show_json;
+use crate::source;
+use crate::source::Found;
+use crate::source::Web;
 use crate::units::bytes;
 use crate::utc;
 
 pub(crate) fn show(args: &ShowArgs) -> anyhow::Result<()> {
-    let add = AddTorrent::from_file(&args.file)?;
-    let torrent = add.torrent();
-    let mut out = io::stdout().lock();
-    if args.json {
-        writeln!(out, "{}", to_json(torrent))?;
-    } else {
-        write_text(&mut out, torrent)?;
+    let found = source::find(&args.source, Web::default())?;
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    match (found, args.json) {
+        (Found::File(file), true) => writeln!(out, "{}", show_json::torrent(&file.torrent))?,
+        (Found::File(file), false) => write_torrent(&mut out, &file.torrent)?,
+        (Found::Magnet(magnet), true) => writeln!(out, "{}", show_json::magnet(&magnet))?,
+        (Found::Magnet(magnet), false) => write_magnet(&mut out, &magnet)?,
     }
-    Ok(())
+    Ok(out.flush()?)
 }
 
-fn to_json(torrent: &Torrent) -> Value {
-    let files: Vec<Value> = torrent.files().iter().map(file_to_json).collect();
-    json!({
-        "name": torrent.name(),
-        "info_hash": torrent.info_hash().to_string(),
-        "total_bytes": torrent.total_length(),
-        "piece_length": torrent.piece_length(),
-        "piece_count": torrent.piece_count(),
-        "private": torrent.is_private(),
-        "files": files,
-        "trackers": torrent.trackers(),
-        "web_seeds": torrent.url_list(),
-        "comment": torrent.comment(),
-        "created_by": torrent.created_by(),
-        "created": torrent.creation_date(),
-    })
+/// Which versions of the protocol a torrent speaks.
+pub(crate) fn version(hashes: InfoHashes) -> &'static str {
+    match (hashes.v1(), hashes.v2()) {
+        (Some(_), Some(_)) => "hybrid",
+        (None, Some(_)) => "v2",
+        (_, None) => "v1",
+    }
 }
 
-fn file_to_json(file: &FileEntry) -> Value {
-    json!({
-        "path": file.path().to_string_lossy(),
-        "length": file.length(),
-        "offset": file.offset(),
-        "pad": file.is_pad(),
-        "symlink": file.is_symlink(),
-    })
+/// The entries that stand in the .torrent file: v2 has no pads, there they are our own arithmetic.
+pub(crate) fn listed(torrent: &Torrent) -> impl Iterator<Item = (usize, &FileEntry)> {
+    let has_pads = torrent.info_hashes().v1().is_some();
+    torrent.files().iter().enumerate().filter(move |(_, file)| has_pads || !file.is_pad())
 }
 
-fn write_text(out: &mut impl Write, torrent: &Torrent) -> io::Result<()> {
+/// Bytes of the files without padding.
+pub(crate) fn payload_length(torrent: &Torrent) -> u64 {
+    torrent.files().iter().filter(|file| !file.is_pad()).map(FileEntry::length).sum()
+}
+
+fn write_hashes(out: &mut impl Write, hashes: InfoHashes) -> io::Result<()> {
+    writeln!(out, "version:    {}", version(hashes))?;
+    if let Some(v1) = hashes.v1() {
+        writeln!(out, "info hash:  {v1}")?;
+    }
+    match hashes.v2() {
+        Some(v2) => writeln!(out, "v2 hash:    {v2}"),
+        None => Ok(()),
+    }
+}
+
+fn write_torrent(out: &mut impl Write, torrent: &Torrent) -> io::Result<()> {
     writeln!(out, "name:       {}", escape(torrent.name()))?;
-    writeln!(out, "info hash:  {}", torrent.info_hash())?;
-    let total = torrent.total_length();
+    write_hashes(out, torrent.info_hashes())?;
+    let total = payload_length(torrent);
     writeln!(out, "size:       {total} bytes ({})", bytes(total))?;
     let (count, length) = (torrent.piece_count(), torrent.piece_length());
     writeln!(out, "pieces:     {count} of {}", bytes(length.into()))?;
     writeln!(out, "private:    {}", if torrent.is_private() { "yes" } else { "no" })?;
-    if let Some(comment) = torrent.comment() {
-        writeln!(out, "comment:    {}", escape(comment))?;
-    }
-    if let Some(program) = torrent.created_by() {
-        writeln!(out, "created by: {}", escape(program))?;
-    }
+    write_words(out, "source:     ", torrent.source())?;
+    write_words(out, "comment:    ", torrent.comment())?;
+    write_words(out, "created by: ", torrent.created_by())?;
     if let Some(seconds) = torrent.creation_date() {
         writeln!(out, "created:    {}", utc::date_time(seconds))?;
     }
@@ -76,21 +79,68 @@ fn write_text(out: &mut impl Write, torrent: &Torrent) -> io::Result<()> {
             writeln!(out, "tracker:    {} (tier {tier})", escape(url))?;
         }
     }
-    for url in torrent.url_list() {
-        writeln!(out, "web seed:   {}", escape(url))?;
+    write_words(out, "web seed:   ", torrent.url_list())?;
+    for (host, port) in torrent.nodes() {
+        writeln!(out, "DHT node:   {} {port}", escape(host))?;
     }
-    writeln!(out, "files:      {}", torrent.files().len())?;
-    torrent.files().iter().try_for_each(|file| write_file(out, file))
+    for hash in torrent.similar() {
+        writeln!(out, "similar:    {hash}")?;
+    }
+    write_words(out, "collection: ", torrent.collections())?;
+    writeln!(out, "files:      {}", listed(torrent).count())?;
+    listed(torrent).try_for_each(|(_, file)| write_file(out, file))
 }
 
 fn write_file(out: &mut impl Write, file: &FileEntry) -> io::Result<()> {
-    let mark = match file {
-        file if file.is_pad() => " (pad: zeros, never on disk)",
-        file if file.is_symlink() => " (symbolic link: not made)",
-        _ => "",
-    };
+    let mut marks = String::new();
+    if file.is_pad() {
+        marks.push_str(" (pad: zeros, never on disk)");
+    }
+    if file.is_symlink() {
+        let target = file.symlink_target().map(|target| target.to_string_lossy());
+        let target = target.map_or("nowhere".to_owned(), |target| escape(&target));
+        marks.push_str(&format!(" -> {target} (symbolic link: not made)"));
+    }
+    if file.is_executable() {
+        marks.push_str(" (executable)");
+    }
+    if file.is_hidden() {
+        marks.push_str(" (hidden)");
+    }
     let path = escape(&file.path().to_string_lossy());
-    writeln!(out, "  {:>14}  {path}{mark}", file.length())
+    writeln!(out, "  {:>14}  {path}{marks}", file.length())
+}
+
+fn write_magnet(out: &mut impl Write, magnet: &Magnet) -> io::Result<()> {
+    write_words(out, "name:       ", magnet.name.as_deref())?;
+    write_hashes(out, magnet.info_hashes)?;
+    if let Some(length) = magnet.length {
+        writeln!(out, "size:       {length} bytes ({}), as claimed", bytes(length))?;
+    }
+    write_words(out, "tracker:    ", &magnet.trackers)?;
+    write_words(out, "web seed:   ", &magnet.web_seeds)?;
+    write_words(out, "source:     ", &magnet.sources)?;
+    write_words(out, "fallback:   ", &magnet.acceptable_sources)?;
+    for peer in &magnet.peers {
+        writeln!(out, "peer:       {peer}")?;
+    }
+    for range in magnet.select.iter().flatten() {
+        let (first, last) = (range.start(), range.end());
+        match first == last {
+            true => writeln!(out, "selected:   file {first}")?,
+            false => writeln!(out, "selected:   files {first} to {last}")?,
+        }
+    }
+    Ok(())
+}
+
+/// A line for each text, escaped.
+fn write_words<S: AsRef<str>>(
+    out: &mut impl Write,
+    label: &str,
+    words: impl IntoIterator<Item = S>,
+) -> io::Result<()> {
+    words.into_iter().try_for_each(|word| writeln!(out, "{label}{}", escape(word.as_ref())))
 }
 
 #[cfg(test)]
@@ -105,10 +155,35 @@ mod tests {
         let made = TorrentMaker::single("one", 5).comment("\x1b[2J").creation_date(0);
         let torrent = Torrent::parse(&made.finish(&[Sha1::of(b"12345")]).unwrap()).unwrap();
         let mut out = Vec::new();
-        write_text(&mut out, &torrent).unwrap();
+        write_torrent(&mut out, &torrent).unwrap();
         let text = String::from_utf8(out).unwrap();
         assert!(text.contains("comment:    \\u{1b}[2J\n"), "{text}");
         assert!(text.contains("created:    1970-01-01 00:00:00 UTC"), "{text}");
+        assert!(text.contains("version:    v1\n"), "{text}");
         assert!(text.contains("             5  one\n"), "{text}");
+    }
+
+    #[test]
+    fn a_magnet_shows_all_its_hints_escaped() {
+        let hash = "c12fe1c06bba254a9dc9f519b335aa7c1367a88a";
+        let more = "dn=%1B%5B2J&tr=http://t/&ws=http://w/&xs=http://x/&as=http://y/\
+                    &x.pe=[::1]:7&so=1,3-4&xl=2048";
+        let magnet = Magnet::parse(&format!("magnet:?xt=urn:btih:{hash}&{more}")).unwrap();
+        let mut out = Vec::new();
+        write_magnet(&mut out, &magnet).unwrap();
+        let lines = [
+            "name:       \\u{1b}[2J",
+            "version:    v1",
+            &format!("info hash:  {hash}"),
+            "size:       2048 bytes (2.0 KiB), as claimed",
+            "tracker:    http://t/",
+            "web seed:   http://w/",
+            "source:     http://x/",
+            "fallback:   http://y/",
+            "peer:       [::1]:7",
+            "selected:   file 1",
+            "selected:   files 3 to 4",
+        ];
+        assert_eq!(String::from_utf8(out).unwrap().lines().collect::<Vec<_>>(), lines);
     }
 }

@@ -1,0 +1,12 @@
+//! `magnet`: a .torrent file as a magnet link.
+
+use std::io;
+use std::io::Write;
+
+use crate::args_file::MagnetArgs;
+use crate::source;
+
+pub(crate) fn magnet(args: &MagnetArgs) -> anyhow::Result<()> {
+    let link = source::read_file(&args.file)?.torrent.magnet();
+    Ok(writeln!(io::stdout().lock(), "{link}")?)
+}
