@@ -5,8 +5,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::base::digest::Sha1;
+use crate::base::digest::Sha256;
 use crate::base::rng::Rng;
+use crate::content::files::FileList;
 use crate::content::make::TorrentMaker;
+use crate::content::make::TorrentVersion;
+use crate::content::merkle;
 use crate::content::torrent::Torrent;
 
 /// Piece length of all bundles: two blocks, so that pieces are many and still have an inside.
@@ -47,15 +51,45 @@ impl Bundle {
     }
 
     pub(crate) fn in_pieces(seed: u64, maker: TorrentMaker, piece_len: u32) -> Bundle {
-        let maker = maker.with_piece_length(piece_len);
-        let len = maker.total_length().expect("a simulated torrent has a size");
-        let mut rng = Rng::new(seed);
-        let words = (0..len.div_ceil(8)).flat_map(|_| rng.next_u64().to_le_bytes());
-        let bytes: Rc<[u8]> = words.take(len as usize).collect();
-        let hashes: Vec<Sha1> = bytes.chunks(piece_len as usize).map(Sha1::of).collect();
-        let file = maker.finish(&hashes).expect("a simulated torrent has legal sizes");
-        let torrent = Torrent::parse(&file).expect("our own torrent is legal");
-        Bundle { torrent: Arc::new(torrent), bytes }
+        Bundle::of_version(seed, maker, piece_len, TorrentVersion::V1)
+    }
+
+    /// For these versions of the protocol.
+    pub(crate) fn of_version(
+        seed: u64,
+        maker: TorrentMaker,
+        piece_len: u32,
+        version: TorrentVersion,
+    ) -> Bundle {
+        let maker = maker.with_piece_length(piece_len).version(version);
+        let (files, layout) = maker.grid().expect("a simulated torrent has legal sizes");
+        let mut bytes = random_bytes(seed, &files);
+        let part = |piece, len: u32| {
+            let start = layout.offset(piece) as usize;
+            bytes.get(start..start + len as usize).unwrap_or_default()
+        };
+        let hash = |piece| Sha1::of(part(piece, layout.piece_len(piece)));
+        let root = |piece| {
+            let first = files.spans(layout.offset(piece), 1).next().expect("a piece has a file");
+            let file = files.get(first.file).expect("a span names a file");
+            let left = u32::try_from(file.length() - first.offset).unwrap_or(u32::MAX);
+            let leaves = part(piece, left.min(piece_len)).chunks(16_384).map(Sha256::of);
+            let width = file.length().min(piece_len.into()).div_ceil(16_384).next_power_of_two();
+            merkle::root(&leaves.collect::<Vec<_>>(), width as u32)
+        };
+        let hashes = layout.pieces().filter(|_| version.has_v1()).map(hash);
+        let roots = layout.pieces().filter(|_| version.has_v2()).map(root);
+        let file = maker.finish_with(&hashes.collect::<Vec<_>>(), &roots.collect::<Vec<_>>());
+        let torrent = Torrent::parse(&file.expect("a simulated torrent has legal sizes"));
+        let torrent = torrent.expect("our own torrent is legal");
+        // The grid may end with a gap behind the last file.
+        bytes.resize(torrent.layout().total() as usize, 0);
+        Bundle { torrent: Arc::new(torrent), bytes: bytes.into() }
+    }
+
+    /// Whether this is one of its names.
+    pub(crate) fn is_called(&self, name: &Sha1) -> bool {
+        self.torrent.info_hashes().swarms().any(|own| own == *name)
     }
 
     pub(crate) fn info_hash(&self) -> Sha1 {
@@ -89,6 +123,17 @@ impl Bundle {
         });
         blocks.collect()
     }
+}
+
+/// The bytes of all files in a row; those of pads are zeros.
+fn random_bytes(seed: u64, files: &FileList) -> Vec<u8> {
+    let mut rng = Rng::new(seed);
+    let words = (0..files.total().div_ceil(8)).flat_map(|_| rng.next_u64().to_le_bytes());
+    let mut bytes: Vec<u8> = words.take(files.total() as usize).collect();
+    for pad in files.entries().iter().filter(|entry| entry.is_pad()) {
+        bytes[pad.offset() as usize..(pad.offset() + pad.length()) as usize].fill(0);
+    }
+    bytes
 }
 
 #[cfg(test)]

@@ -4,10 +4,15 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::base::digest::Sha1;
+use crate::base::digest::Sha256;
 use crate::base::ids::FileIndex;
 use crate::base::ids::PieceIndex;
+use crate::content::files::FileEntry;
+use crate::content::files::Span;
+use crate::content::merkle;
 use crate::content::torrent::Torrent;
 use crate::engine::add::Allocation;
+use crate::engine::digesting::tree_len;
 use crate::engine::disk::FileSeen;
 
 /// Files of one torrent; they outlive the engine.
@@ -34,7 +39,10 @@ impl Contents {
 
     /// All files are there under their final names.
     pub(crate) fn complete(torrent: &Arc<Torrent>, bytes: &[u8]) -> Contents {
-        let seen = torrent.files().iter().map(|file| FileSeen::Final { length: file.length() });
+        let seen = torrent.files().iter().map(|file| match file.is_on_disk() {
+            true => FileSeen::Final { length: file.length() },
+            false => FileSeen::Missing,
+        });
         let seen = seen.collect();
         Contents { seen, bytes: bytes.to_vec(), ..Contents::empty(torrent) }
     }
@@ -50,12 +58,15 @@ impl Contents {
 
     /// Whether all files lie there under their final names.
     pub(crate) fn is_finished(&self) -> bool {
-        self.seen.iter().all(|seen| matches!(seen, FileSeen::Final { .. }))
+        let files = self.torrent.files().iter().zip(&self.seen);
+        let mut files = files.filter(|(file, _)| file.is_on_disk());
+        files.all(|(_, seen)| matches!(seen, FileSeen::Final { .. }))
     }
 
     /// Makes missing files: empty ones complete, others as `.part`.
     pub(crate) fn create(&mut self, allocation: Allocation) {
-        for (seen, file) in self.seen.iter_mut().zip(self.torrent.files()) {
+        let files = self.seen.iter_mut().zip(self.torrent.files());
+        for (seen, file) in files.filter(|(_, file)| file.is_on_disk()) {
             *seen = match (*seen, file.length(), allocation) {
                 (FileSeen::Missing, 0, _) => FileSeen::Final { length: 0 },
                 (FileSeen::Missing, length, Allocation::Full) => FileSeen::Part { length },
@@ -67,7 +78,7 @@ impl Contents {
 
     /// `None` where a file is missing or ends early.
     pub(crate) fn read(&self, offset: u64, length: u32) -> Option<&[u8]> {
-        for span in self.torrent.file_list().spans(offset, length.into()) {
+        for span in self.spans_on_disk(offset, length.into()) {
             let there = match self.seen.get(span.file.as_usize())? {
                 FileSeen::Missing => return None,
                 FileSeen::Part { length } | FileSeen::Final { length } => *length,
@@ -80,10 +91,14 @@ impl Contents {
         self.bytes.get(start..start.checked_add(length as usize)?)
     }
 
+    /// Bytes of pads are left out: they are zeros, whoever reads them.
     pub(crate) fn write(&mut self, offset: u64, data: &[u8]) {
-        let start = offset as usize;
-        self.bytes[start..start + data.len()].copy_from_slice(data);
-        for span in self.torrent.file_list().spans(offset, data.len() as u64) {
+        for span in self.spans_on_disk(offset, data.len() as u64) {
+            let start =
+                (self.torrent.files()[span.file.as_usize()].offset() + span.offset) as usize;
+            let from = start - offset as usize;
+            let len = span.length as usize;
+            self.bytes[start..start + len].copy_from_slice(&data[from..from + len]);
             let end = span.offset + u64::from(span.length);
             match self.seen.get_mut(span.file.as_usize()) {
                 Some(FileSeen::Part { length } | FileSeen::Final { length }) => {
@@ -94,6 +109,12 @@ impl Contents {
         }
         let touched = self.torrent.layout().pieces_of(offset, data.len() as u64);
         self.proven.retain(|piece| !touched.contains(&piece.as_u32()));
+    }
+
+    fn spans_on_disk(&self, offset: u64, length: u64) -> Vec<Span> {
+        let files = self.torrent.file_list();
+        let is_on_disk = |span: &Span| files.get(span.file).is_some_and(FileEntry::is_on_disk);
+        files.spans(offset, length).filter(is_on_disk).collect()
     }
 
     /// Damages a byte behind the engine's back.
@@ -128,17 +149,27 @@ impl Contents {
         self.proven.clear();
     }
 
-    /// Whether the bytes on the disk have the piece's hash.
+    /// Whether the bytes on the disk have all of the piece's hashes.
     pub(crate) fn is_piece_right(&mut self, piece: PieceIndex) -> bool {
         let layout = self.torrent.layout();
         let is_right = self.proven.contains(&piece)
             || self
                 .read(layout.offset(piece), layout.piece_len(piece))
-                .is_some_and(|bytes| Some(Sha1::of(bytes)) == self.torrent.piece_hash_v1(piece));
+                .is_some_and(|bytes| self.has_hashes(piece, bytes));
         if is_right {
             self.proven.insert(piece);
         }
         is_right
+    }
+
+    fn has_hashes(&self, piece: PieceIndex, bytes: &[u8]) -> bool {
+        let torrent = &self.torrent;
+        let tree_len = tree_len(torrent, piece) as usize;
+        let leaves: Vec<Sha256> = bytes[..tree_len].chunks(16_384).map(Sha256::of).collect();
+        let root = (tree_len > 0).then(|| merkle::root(&leaves, torrent.piece_tree_width(piece)));
+        let v1 = torrent.piece_hash_v1(piece).map(|_| Sha1::of(bytes));
+        (v1, root) == (torrent.piece_hash_v1(piece), torrent.piece_root(piece))
+            && (v1.is_some() || root.is_some())
     }
 
     /// Whether every piece with a byte of the file is right.

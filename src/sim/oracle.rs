@@ -109,7 +109,8 @@ impl Tap {
         assert!(self.out.greet(&mut bytes), "the first send holds less than a handshake");
         let Some(hash) = self.info_hash() else { return };
         let bundle = bundles.get(&hash).expect("engines speak of torrents that they were given");
-        let contents = find(&hash).expect("a torrent's files are opened before it has peers");
+        let contents =
+            find(&bundle.info_hash()).expect("a torrent's files are opened before it has peers");
         self.bundle.get_or_insert_with(|| bundle.clone());
         let limits = MessageLimits::new(bundle.piece_count());
         let mut decoder = self.out.decoder.take().unwrap_or_else(|| Decoder::new(limits));

@@ -162,7 +162,9 @@ impl Site {
             stats: Arc::clone(&placed.stats),
         };
         let shard = placed.shard;
-        self.directory.set(placed.bundle.info_hash(), Some(shard));
+        for name in placed.bundle.torrent.info_hashes().swarms() {
+            self.directory.set(name, Some(shard));
+        }
         self.torrents.insert(id, placed);
         self.order(now, shard, Command::Add(Box::new(addition)));
     }
@@ -257,7 +259,9 @@ impl Site {
     /// Forgets a torrent whose removal was ordered: the directory no longer names it.
     pub(crate) fn forget(&mut self, id: TorrentId) {
         if let Some(placed) = self.torrents.remove(&id) {
-            self.directory.set(placed.bundle.info_hash(), None);
+            for name in placed.bundle.torrent.info_hashes().swarms() {
+                self.directory.set(name, None);
+            }
         }
     }
 

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::MINUTE;
+use super::VERSIONS;
 use super::seeds;
 use crate::base::ids::TorrentId;
 use crate::base::status::TorrentState;
@@ -42,7 +43,8 @@ fn random_bundle(world: &mut World, number: u64) -> Bundle {
         _ => TorrentMaker::single(format!("f{number}"), len),
     };
     let piece_len = one_of(world, &[16 * 1024, PIECE_LEN, 128 * 1024]);
-    Bundle::in_pieces(seed, maker.tier([tracker]), piece_len)
+    let version = one_of(world, &VERSIONS);
+    Bundle::of_version(seed, maker.tier([tracker]), piece_len, version)
 }
 
 fn random_settings(world: &mut World) -> Settings {

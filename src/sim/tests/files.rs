@@ -1,6 +1,7 @@
 //! Disks that fail, files that are odd, memory that is short.
 
 use super::MINUTE;
+use super::VERSIONS;
 use super::add_leech;
 use super::add_seed;
 use super::add_torrent;
@@ -99,17 +100,26 @@ fn a_full_disk_is_an_error_before_the_first_byte() {
 
 #[test]
 fn odd_sizes_download_to_the_last_byte() {
-    let odd: [(&str, Bundle); 8] = [
-        ("nothing at all", Bundle::single(1, 0)),
-        ("one byte", Bundle::single(2, 1)),
-        ("one block", Bundle::single(3, 16_384)),
-        ("one piece", Bundle::single(4, PIECE_LEN as usize)),
-        ("a last piece of one byte", Bundle::single(5, 5 * PIECE_LEN as usize + 1)),
-        ("a last block that is short", Bundle::single(6, 5 * PIECE_LEN as usize + 20_000)),
-        ("empty files between full ones", Bundle::directory(7, &[0, 70_000, 0, 0, 1, 40_000, 0])),
-        ("only empty files", Bundle::directory(8, &[0, 0])),
+    let piece = u64::from(PIECE_LEN);
+    let odd: [(&str, &[u64]); 9] = [
+        ("nothing at all", &[0]),
+        ("one byte", &[1]),
+        ("one block", &[16_384]),
+        ("one piece", &[piece]),
+        ("a last piece of one byte", &[5 * piece + 1]),
+        ("a last block that is short", &[5 * piece + 20_000]),
+        ("empty files between full ones", &[0, 70_000, 0, 0, 1, 40_000, 0]),
+        ("only empty files", &[0, 0]),
+        ("many odd files", &[1, 16_383, 16_384, 16_385, piece - 1, piece, piece + 1, 99_999, 5]),
     ];
-    for (what, bundle) in odd {
+    for (version, (what, lens)) in VERSIONS.into_iter().flat_map(|v| odd.map(|odd| (v, odd))) {
+        let maker = match lens {
+            [only] => TorrentMaker::single("one.bin", *only),
+            _ => lens.iter().enumerate().fold(TorrentMaker::directory("d"), |maker, (n, len)| {
+                maker.file([format!("{n}.bin")], *len)
+            }),
+        };
+        let bundle = Bundle::of_version(1, maker, PIECE_LEN, version);
         World::tell(bundle.bytes.len() as u64, Weather::default(), |world| {
             let seed = add_seed(world, &bundle);
             let address = world.sites[seed].address();
@@ -140,17 +150,21 @@ fn a_budget_of_two_pieces_is_enough_and_never_exceeded() {
 
 #[test]
 fn pieces_larger_than_a_fair_share_go_through_the_disk() {
-    World::tell(5, Weather::default(), |world| {
-        let maker = TorrentMaker::single("large.bin", 1_500_000);
-        let bundle = Bundle::in_pieces(1, maker, 512 * 1024);
-        let seeds = [add_seed(world, &bundle), add_seed(world, &bundle)];
-        let addresses = seeds.map(|seed| world.sites[seed].address());
-        let settings = Settings { assembly_budget: 600_000, ..Settings::default() };
-        let leech = world.add_site(settings, 1, LINE);
-        add_torrent(world, leech, &bundle, &addresses);
-        world.run_until_complete(10 * MINUTE);
-        world.shut_down();
-    });
+    for seed in 5..8 {
+        World::tell(seed, Weather::default(), |world| {
+            let maker = TorrentMaker::directory("large");
+            let maker = maker.file(["a.bin"], 1_100_000).file(["b.bin"], 700_000);
+            let version = VERSIONS[seed as usize % 3];
+            let bundle = Bundle::of_version(1, maker, 512 * 1024, version);
+            let seeds = [add_seed(world, &bundle), add_seed(world, &bundle)];
+            let addresses = seeds.map(|seed| world.sites[seed].address());
+            let settings = Settings { assembly_budget: 600_000, ..Settings::default() };
+            let leech = world.add_site(settings, 1, LINE);
+            add_torrent(world, leech, &bundle, &addresses);
+            world.run_until_complete(10 * MINUTE);
+            world.shut_down();
+        });
+    }
 }
 
 #[test]

@@ -13,6 +13,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::base::ids::TorrentId;
+use crate::content::make::TorrentVersion;
 use crate::engine::add::PieceOrder;
 use crate::engine::settings::Settings;
 use crate::sim::bundle::Bundle;
@@ -20,6 +21,10 @@ use crate::sim::world::core::LINE;
 use crate::sim::world::core::World;
 
 const MINUTE: Duration = Duration::from_secs(60);
+
+/// All kinds of torrents.
+const VERSIONS: [TorrentVersion; 3] =
+    [TorrentVersion::V1, TorrentVersion::V2, TorrentVersion::Hybrid];
 
 /// Seeds to run: `CORESWARM_SEED` alone, or `COUNT` of them from 1.
 fn seeds(count: u64) -> Vec<u64> {

@@ -151,7 +151,8 @@ impl World {
 
     /// A torrent that engines may be given.
     pub(crate) fn know(&mut self, bundle: &Bundle) {
-        self.bundles.insert(bundle.info_hash(), bundle.clone());
+        let names = bundle.torrent.info_hashes();
+        self.bundles.extend(names.swarms().map(|name| (name, bundle.clone())));
     }
 
     /// A new session; its number. `settings` are per shard.

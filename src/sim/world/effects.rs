@@ -7,6 +7,7 @@ use crate::base::ids::ShardId;
 use crate::base::status::TrackerErrorClass;
 use crate::engine::alert::AlertKind;
 use crate::engine::to_ring::QueryError;
+use crate::sim::bundle::Bundle;
 use crate::sim::net::EndId;
 use crate::sim::oracle::Block;
 use crate::sim::oracle::Tap;
@@ -112,7 +113,7 @@ impl World {
         let blocks = tap.handle_received(self.now, bytes, &self.bundles);
         let Some(hash) = tap.info_hash() else { return };
         let torrents = self.sites[site].torrents.values_mut();
-        for placed in torrents.filter(|placed| placed.bundle.info_hash() == hash) {
+        for placed in torrents.filter(|placed| placed.bundle.is_called(&hash)) {
             placed.got.extend(&blocks);
         }
     }
@@ -124,7 +125,7 @@ impl World {
             for placed in site.torrents.values().filter(|placed| placed.is_running) {
                 let hash = placed.bundle.info_hash();
                 let mine =
-                    |(owner, tap): &&(usize, Tap)| *owner == at && tap.info_hash() == Some(hash);
+                    |(owner, tap): &&(usize, Tap)| *owner == at && is_about(tap, &placed.bundle);
                 let mut taken: BTreeSet<Block> = placed.got.clone();
                 self.taps
                     .values()
@@ -138,7 +139,7 @@ impl World {
                         Some(Owner::Shard { site, .. }) => *site == at,
                         _ => false,
                     };
-                    if is_mine && tap.info_hash() == Some(hash) && self.net.is_open(*end) {
+                    if is_mine && is_about(tap, &placed.bundle) && self.net.is_open(*end) {
                         let has_room = has_room && !self.net.is_sending(*end);
                         tap.check_liveness(self.now, &taken, has_room, contents);
                     }
@@ -146,4 +147,9 @@ impl World {
             }
         }
     }
+}
+
+/// Whether the engine's handshake on this connection named the torrent.
+fn is_about(tap: &Tap, bundle: &Bundle) -> bool {
+    tap.info_hash().is_some_and(|name| bundle.is_called(&name))
 }
