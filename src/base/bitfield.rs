@@ -68,6 +68,14 @@ impl Bitfield {
         true
     }
 
+    /// The bits that both have; those of the shorter one.
+    pub(crate) fn and(&self, other: &Bitfield) -> Bitfield {
+        let pairs = self.bytes.iter().zip(&other.bytes);
+        let bytes: Box<[u8]> = pairs.map(|(ours, theirs)| ours & theirs).collect();
+        let ones = bytes.iter().map(|byte| byte.count_ones()).sum();
+        Bitfield { bytes, len: self.len.min(other.len), ones }
+    }
+
     /// The set bits, rising; empty bytes are skipped eight bits at a time.
     pub(crate) fn iter_ones(&self) -> impl Iterator<Item = u32> + '_ {
         self.bytes.iter().enumerate().filter(|(_, b)| **b != 0).flat_map(|(at, byte)| {

@@ -50,6 +50,24 @@ pub(crate) const REQUEST_LEN_MAX: u32 = 16 * 1024;
 pub(crate) const HASH_REQUEST_LEN_MAX: u32 = 512;
 /// Layers above the leaves of a v2 file's hash tree: 2^21 pieces of 2^14 blocks are 2^35 leaves.
 pub(crate) const HASH_TREE_HEIGHT_MAX: u32 = 35;
+/// Hash requests queued per peer before we reject: other engines have two under way.
+pub(crate) const HASH_QUEUE_MAX: usize = 64;
+/// Bytes that may wait for a peer when the next answer to a hash request of its is added.
+pub(crate) const HASH_BACKLOG_MAX: usize = 64 * 1024;
+/// Our hash requests under way per peer: one is answered while the next one travels.
+pub(crate) const HASH_FLIGHT_PEER_MAX: usize = 2;
+/// Our hash requests under way per torrent: 1 MiB of answers.
+pub(crate) const HASH_FLIGHT_MAX: usize = 64;
+/// Time until a hash request is asked of somebody else: its 16 KiB come at 1 KB/s.
+pub(crate) const HASH_TIMEOUT: Duration = Duration::from_secs(16);
+/// Time until a peer that refused a hash request, or let it pass, is asked for the same again.
+pub(crate) const HASH_RETRY: Duration = Duration::from_secs(60);
+/// Refusals of hash requests remembered per torrent.
+pub(crate) const HASH_REFUSAL_MAX: usize = 4_096;
+/// Failed pieces whose leaves are fetched at once: at most 512 KiB each.
+pub(crate) const LEAVES_MAX: usize = 8;
+/// Time until the leaves of a failed piece are given up: others than the liar may have left.
+pub(crate) const LEAVES_TIMEOUT: Duration = Duration::from_secs(60);
 /// Requests queued per peer before we reject: also our advertised `reqq` (BEP 10).
 pub(crate) const REQUEST_QUEUE_MAX: usize = 500;
 /// Requests rejected for a full queue or while choked before the peer is disconnected.

@@ -16,6 +16,7 @@ pub(crate) mod directory;
 pub(crate) mod disk;
 pub(crate) mod gate;
 pub(crate) mod hasher;
+pub(crate) mod layers;
 pub(crate) mod peer;
 pub(crate) mod pick;
 pub(crate) mod settings;

@@ -18,6 +18,8 @@ pub(crate) enum PeerFault {
     SpareBits,
     #[error("{0} without the fast extension having been agreed (BEP 6)")]
     NotAgreed(&'static str),
+    #[error("{0} on a connection that speaks v1 (BEP 52)")]
+    NotV2(&'static str),
     #[error("more than {CONTROL_RATE_MAX} control messages per second")]
     Flood,
     #[error("more than {REJECT_MAX} requests that had to be rejected")]

@@ -50,6 +50,14 @@ impl Pieces {
         Some(std::mem::replace(self, grown))
     }
 
+    /// The pieces that it has and `field` too.
+    pub(crate) fn common(&self, field: &Bitfield) -> Bitfield {
+        match self {
+            Pieces::All { .. } => field.clone(),
+            Pieces::Some(ours) => ours.and(field),
+        }
+    }
+
     pub(crate) fn is_all(&self) -> bool {
         match self {
             Pieces::All { .. } => true,

@@ -2,6 +2,7 @@
 
 use crate::base::ids::BlockIndex;
 use crate::base::ids::PieceIndex;
+use crate::codec::hash_request::HashRequest;
 use crate::engine::peer::pieces::Pieces;
 
 /// What a peer's bytes mean to its swarm.
@@ -45,6 +46,15 @@ pub(crate) enum PeerEvent<'i> {
     },
     /// It does not give us a part of the metadata.
     MetadataRejected(u32),
+    /// It asked for hashes of a file's tree.
+    HashesWanted,
+    /// It sent hashes of a file's tree.
+    Hashes {
+        request: HashRequest,
+        hashes: Box<[u8]>,
+    },
+    /// It does not give us these hashes.
+    HashesRejected(HashRequest),
     /// Nothing for the swarm.
     Nothing,
 }

@@ -12,6 +12,7 @@ pub(crate) mod step_check;
 pub(crate) mod step_download;
 pub(crate) mod step_end;
 pub(crate) mod step_handshake;
+pub(crate) mod step_hashes;
 pub(crate) mod step_metadata;
 pub(crate) mod step_peers;
 pub(crate) mod step_report;
@@ -77,8 +78,13 @@ impl Swarm {
             PeerEvent::MetadataWanted(part) => self.handle_metadata_wanted(id, part),
             // Metadata that nobody asked for.
             PeerEvent::Metadata { .. } | PeerEvent::MetadataRejected(_) => {}
+            PeerEvent::Hashes { request, hashes } => {
+                self.handle_hashes(now, turn, id, (request, &hashes));
+            }
+            PeerEvent::HashesRejected(request) => self.handle_hashes_rejected(now, id, &request),
             // What became possible is done when the turn is flushed.
-            PeerEvent::Unchoked | PeerEvent::AllowedFast | PeerEvent::Nothing => {}
+            PeerEvent::Unchoked | PeerEvent::AllowedFast | PeerEvent::HashesWanted => {}
+            PeerEvent::Nothing => {}
         }
     }
 
@@ -188,6 +194,8 @@ impl Swarm {
             self.refill(now, turn, id);
             self.read_for(turn, id);
             self.serve_metadata(id);
+            self.ask_hashes(now, id);
+            self.serve_hashes(id);
             self.send(now, turn, id);
         }
         if self.due.is_empty() {

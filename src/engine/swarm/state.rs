@@ -30,6 +30,7 @@ use crate::engine::choke::Choker;
 use crate::engine::command::Ticket;
 use crate::engine::disk::DiskOp;
 use crate::engine::disk::JobId;
+use crate::engine::layers::Layers;
 use crate::engine::peer::speech::state::Peer;
 use crate::engine::pick::Picker;
 use crate::engine::swarm::assemblies::Assemblies;
@@ -86,6 +87,8 @@ pub(crate) struct Swarm {
     /// Pieces that passed and are being written.
     pub(crate) writing: BTreeSet<PieceIndex>,
     pub(crate) files: FileProgress,
+    /// Hashes of v2 trees that the torrent came without.
+    pub(crate) layers: Layers,
     pub(crate) blame: Blame,
     pub(crate) candidates: Candidates,
     pub(crate) choker: Choker<u32>,
@@ -150,6 +153,7 @@ impl Swarm {
             check: None,
             writing: BTreeSet::new(),
             files: FileProgress::default(),
+            layers: Layers::new(&addition.torrent),
             blame: Blame::default(),
             candidates,
             choker: Choker::new(now),

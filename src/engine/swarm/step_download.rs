@@ -51,19 +51,25 @@ impl Swarm {
         self.is_starved |= room == 0 && peer.pipeline.len() == 0;
         let Some(peer) = self.peers.get_mut(id).filter(|_| room > 0) else { return };
         let is_suspect = self.blame.is_suspect(peer.address);
+        // Without a v1 hash, only what has its root can be verified: nothing else is asked for.
+        let has_v1 = self.torrent.info_hashes().v1().is_some();
+        let verifiable = self.layers.verifiable().filter(|_| !has_v1);
+        let usable = verifiable.map(|known| peer.pieces.common(known));
+        let has = usable.as_ref().or(peer.pieces.field());
         let ask = Ask {
             peer: id.slot,
-            has: peer.pieces.field().map_or(Has::All, Has::Some),
+            has: has.map_or(Has::All, Has::Some),
             want: room,
             share: if is_suspect { Share::Whole } else { Share::Shared },
             only: peer.chokes_us().then_some(&peer.allowed_fast[..]),
         };
-        let (torrent, layout, assemblies) = (&self.torrent, &self.layout, &mut self.assemblies);
+        let (torrent, layout, layers) = (&self.torrent, &self.layout, &self.layers);
+        let assemblies = &mut self.assemblies;
         let (budget, pool) = (&mut turn.assembly, &turn.pool);
         let mut is_refused = false;
         let mut may_start = |piece: PieceIndex| {
             let length = u64::from(layout.piece_len(piece));
-            let expected = Expected::new(torrent, piece, torrent.piece_root(piece));
+            let expected = Expected::new(torrent, piece, layers.root(piece, torrent));
             if is_through(length, budget) {
                 assemblies.open_through(layout, piece, expected);
                 return true;

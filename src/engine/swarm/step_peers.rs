@@ -56,6 +56,9 @@ impl Swarm {
         self.picker.release_all(id.slot, &owed);
         self.uncount(&peer.pieces);
         turn.free_reads(peer.uploads.held());
+        if self.layers.handle_left(id) {
+            self.mark_all();
+        }
         self.wants_choice |= peer.unchoked_since.is_some();
         let is_pair_of_seeds = peer.pieces.is_all() && self.is_complete();
         let pause = if is_pair_of_seeds { REDIAL_SEED } else { REDIAL };

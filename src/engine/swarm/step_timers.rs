@@ -23,6 +23,11 @@ impl Swarm {
             self.choker.handle_timeout(now);
             self.choose_unchoked(now, turn);
         }
+        if self.layers.poll_timeout().is_some_and(|at| now >= at) && self.layers.handle_timeout(now)
+        {
+            // Others are asked for what somebody owed.
+            self.mark_all();
+        }
         if self.announcer.poll_timeout().is_some_and(|at| now >= at) {
             let facts = self.facts(turn);
             self.announcer.handle_timeout(now, &facts, &mut turn.rng);
@@ -39,7 +44,7 @@ impl Swarm {
             let dial = self.candidates.poll_timeout().map(|at| at.max(self.next_tick));
             [tick, choke, dial]
         });
-        let others = [self.announcer.poll_timeout(), self.publish_at];
+        let others = [self.announcer.poll_timeout(), self.layers.poll_timeout(), self.publish_at];
         active.into_iter().flatten().chain(others).flatten().min()
     }
 

@@ -20,14 +20,17 @@ use crate::engine::turn::Turn;
 impl Swarm {
     /// What the piece must hash to, as far as that is known.
     pub(crate) fn expected(&self, piece: PieceIndex) -> Expected {
-        Expected::new(&self.torrent, piece, self.torrent.piece_root(piece))
+        Expected::new(&self.torrent, piece, self.root_of(piece))
     }
 
     /// The leaf of a block, where it is known before the block is.
     fn known_leaf(&self, piece: PieceIndex, block: BlockIndex) -> Option<Sha256> {
+        if let Some(leaves) = self.layers.leaves(piece) {
+            return leaves.get(block.as_usize()).copied();
+        }
         // The tree of a file of one block is its leaf.
         let is_leaf = self.torrent.piece_tree_width(piece) == 1 && block.0 == 0;
-        self.torrent.piece_root(piece).filter(|_| is_leaf)
+        self.root_of(piece).filter(|_| is_leaf)
     }
 
     /// Hashes pieces that are being received, within a slice; while more is worth it, the swarm

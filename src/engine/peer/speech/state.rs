@@ -1,5 +1,6 @@
 //! A peer's state: what each side told the other, and what waits to be sent.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use smallvec::SmallVec;
@@ -9,6 +10,7 @@ use crate::base::instant::Instant;
 use crate::base::limits::CONTROL_BACKLOG_MAX;
 use crate::base::rate::Rate;
 use crate::codec::handshake::Handshake;
+use crate::codec::hash_request::HashRequest;
 use crate::codec::message::Message;
 use crate::codec::message_decoder::Decoder;
 use crate::codec::message_decoder::MessageLimits;
@@ -34,6 +36,8 @@ pub(crate) struct Peer {
     pub(crate) pipeline: Pipeline,
     pub(crate) uploads: Uploads,
     pub(crate) desk: Desk,
+    /// Hash requests of its that wait for an answer, at most `HASH_QUEUE_MAX`.
+    pub(in crate::engine::peer) hash_queue: VecDeque<HashRequest>,
     pub(crate) received: Rate,
     pub(crate) sent: Rate,
     /// Pieces it has and we want.
@@ -87,6 +91,7 @@ impl Peer {
             pipeline: Pipeline::new(now),
             uploads: Uploads::default(),
             desk: Desk::default(),
+            hash_queue: VecDeque::new(),
             received: Rate::default(),
             sent: Rate::default(),
             wanted_count: 0,
