@@ -97,6 +97,7 @@ pub use crate::io::preflight::StartError;
 pub use crate::io::torrent_file::ReadError;
 pub use crate::io::torrent_file::read_torrent;
 pub use crate::io::torrent_file::read_torrent_file;
+pub use crate::io::torrent_file::read_torrent_file_with;
 pub use crate::io::trackers::torrent_url::FetchError;
 pub use crate::io::trackers::torrent_url::FetchTorrent;
 pub use crate::session::Session;

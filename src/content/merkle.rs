@@ -50,8 +50,19 @@ pub(crate) fn height(nodes: usize) -> u32 {
     nodes.max(1).next_power_of_two().ilog2()
 }
 
+/// The node at `index`, `height` layers above nodes of the layer `level`; padding behind their end.
+/// Costs `2^height` hashes at most.
+pub(crate) fn node_above(nodes: &[Sha256], level: u32, height: u32, index: usize) -> Sha256 {
+    let start = index << height;
+    let end = (start + (1 << height)).min(nodes.len());
+    match nodes.get(start..end) {
+        Some(below) if !below.is_empty() => root_above(below, level, 1 << height),
+        _ => pad(level + height),
+    }
+}
+
 /// The node above one or two.
-fn above(pair: &[Sha256], filler: Sha256) -> Sha256 {
+pub(crate) fn above(pair: &[Sha256], filler: Sha256) -> Sha256 {
     let node = |at| pair.get(at).copied().unwrap_or(filler);
     parent(node(0), node(1))
 }
@@ -97,6 +108,16 @@ impl HashRange {
     pub(crate) fn uncle_count(&self) -> u32 {
         let known = self.length.max(1).ilog2();
         self.proof_layers.saturating_add(1).saturating_sub(known)
+    }
+
+    /// Layer and index of the nodes behind the base nodes in an answer.
+    pub(crate) fn uncles(self) -> impl Iterator<Item = (u32, usize)> {
+        let known = self.length.max(1).ilog2();
+        let heights = known..known.saturating_add(self.uncle_count()).min(HEIGHT_MAX);
+        heights.map(move |height| {
+            let index = u64::from(self.index) >> height;
+            (self.base + height, index as usize ^ 1)
+        })
     }
 
     /// The proof layers that reach to right below the root of a tree of `height` layers.

@@ -8,6 +8,8 @@ use crate::base::ids::PieceIndex;
 use crate::base::limits::BLOCK_LEN;
 use crate::codec::bencode::Dict;
 use crate::content::merkle;
+use crate::content::merkle::HashRange;
+use crate::content::piece_layer::PieceLayer;
 
 /// `piece layers` that do not belong to the torrent's files (BEP 52).
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -63,7 +65,7 @@ struct RootedFile {
     length: u64,
     root: Sha256,
     /// The roots of its pieces, if it has more than one and they are known.
-    layer: Option<Arc<[Sha256]>>,
+    layer: Option<PieceLayer>,
 }
 
 impl PieceRoots {
@@ -90,7 +92,7 @@ impl PieceRoots {
         if file.length <= self.piece_len.into() {
             return Some(file.root);
         }
-        file.layer.as_ref()?.get((piece.as_u32() - file.first_piece) as usize).copied()
+        file.layer.as_ref()?.nodes().get((piece.as_u32() - file.first_piece) as usize).copied()
     }
 
     pub(crate) fn piece_tree_width(&self, piece: PieceIndex) -> u32 {
@@ -110,30 +112,66 @@ impl PieceRoots {
     }
 
     pub(crate) fn layer(&self, file: FileIndex) -> Option<&[Sha256]> {
-        self.find(file)?.layer.as_deref()
+        Some(self.find(file)?.layer.as_ref()?.nodes())
     }
 
     pub(crate) fn missing_layers(&self) -> impl Iterator<Item = FileIndex> + '_ {
         self.missing().map(|file| file.file)
     }
 
+    /// The answer to a hash request for the roots of a file's pieces; `None` if they are not known,
+    /// the file has but one piece, or the range is no part of that layer.
+    pub(crate) fn prove_pieces(&self, file: FileIndex, range: HashRange) -> Option<Vec<Sha256>> {
+        self.find(file)?.layer.as_ref()?.prove_pieces(range)
+    }
+
+    /// The answer to a hash request for leaves, out of all leaves of the one piece they lie in.
+    pub(crate) fn prove_leaves(
+        &self,
+        file: FileIndex,
+        range: HashRange,
+        leaves: &[Sha256],
+    ) -> Option<Vec<Sha256>> {
+        let file = self.find(file)?;
+        if self.piece_count(file) > 1 {
+            return file.layer.as_ref()?.prove_leaves(range, leaves);
+        }
+        let height = merkle::height(file.length.div_ceil(BLOCK_LEN.into()) as usize);
+        merkle::prove(leaves, height, range).filter(|_| range.base == 0)
+    }
+
+    /// Layers above the leaves of the file's tree; 0 if it is one block, or none of ours.
+    pub(crate) fn tree_height(&self, file: FileIndex) -> u32 {
+        let blocks = |file: &RootedFile| file.length.div_ceil(BLOCK_LEN.into());
+        self.find(file).map_or(0, |file| merkle::height(blocks(file) as usize))
+    }
+
     /// Whether `layer` is the file's: one root per piece, and the file's root above them.
     pub(crate) fn is_layer(&self, file: FileIndex, layer: &[Sha256]) -> bool {
-        self.find(file).is_some_and(|file| self.fits(file, layer))
+        self.check(file, layer.into()).is_some()
     }
 
     /// Keeps a layer, if it is the file's, for all files with the same bytes.
     pub(crate) fn learn(&mut self, file: FileIndex, layer: &[Sha256]) {
-        let Some(root) = self.file_root(file).filter(|_| self.is_layer(file, layer)) else {
-            return;
-        };
-        let layer: Arc<[Sha256]> = layer.into();
-        for at in self.with_root(&root) {
-            let count = self.files.get(at).map_or(0, |twin| self.piece_count(twin));
-            if let Some(twin) = self.files.get_mut(at).filter(|_| count == layer.len() as u64) {
+        let Some(layer) = self.check(file, layer.into()) else { return };
+        let count = layer.nodes().len() as u64;
+        for at in self.with_root(&layer.root()) {
+            let has_count = self.files.get(at).is_some_and(|twin| self.piece_count(twin) == count);
+            if let Some(twin) = self.files.get_mut(at).filter(|_| has_count) {
                 twin.layer = Some(layer.clone());
             }
         }
+    }
+
+    /// The layer, if it is the file's.
+    fn check(&self, file: FileIndex, layer: Arc<[Sha256]>) -> Option<PieceLayer> {
+        let file = self.find(file)?;
+        let count = self.piece_count(file);
+        if count < 2 || layer.len() as u64 != count {
+            return None;
+        }
+        let level = (self.piece_len / BLOCK_LEN).max(1).ilog2();
+        Some(PieceLayer::new(layer, level)).filter(|layer| layer.root() == file.root)
     }
 
     /// Takes all of `piece layers` and checks that every file longer than one piece has its own.
@@ -176,12 +214,6 @@ impl PieceRoots {
         let start = self.by_root.partition_point(|at| key(at) < Some(*root));
         let rest = self.by_root.get(start..).unwrap_or_default();
         rest.iter().take_while(|at| key(at) == Some(*root)).map(|at| *at as usize).collect()
-    }
-
-    fn fits(&self, file: &RootedFile, layer: &[Sha256]) -> bool {
-        let count = self.piece_count(file);
-        let level = (self.piece_len / BLOCK_LEN).max(1).ilog2();
-        count > 1 && layer.len() as u64 == count && merkle::root_above(layer, level, 1) == file.root
     }
 
     fn missing(&self) -> impl Iterator<Item = &RootedFile> + '_ {

@@ -19,6 +19,7 @@ use crate::content::extras::Extras;
 use crate::content::files::FileEntry;
 use crate::content::files::FileList;
 use crate::content::layout::Layout;
+use crate::content::merkle::HashRange;
 use crate::content::refusal::TorrentError;
 use crate::content::shape;
 use crate::content::shape::Shape;
@@ -276,6 +277,29 @@ impl Torrent {
     /// where the layer is not known yet.
     pub(crate) fn layer(&self, file: FileIndex) -> Option<&[Sha256]> {
         self.shape.roots.layer(file)
+    }
+
+    /// The answer to a hash request for piece roots of a file (BEP 52): `None` where it must be
+    /// rejected, because they are not known here or the range is no part of that layer. Costs about
+    /// as many hashes as it holds.
+    pub(crate) fn prove_pieces(&self, file: FileIndex, range: HashRange) -> Option<Vec<Sha256>> {
+        self.shape.roots.prove_pieces(file, range)
+    }
+
+    /// The answer to a hash request for leaves, out of all leaves of the one piece they lie in, the
+    /// one with the number `range.index / leaves per piece` in its file; `None` as above.
+    pub(crate) fn prove_leaves(
+        &self,
+        file: FileIndex,
+        range: HashRange,
+        leaves: &[Sha256],
+    ) -> Option<Vec<Sha256>> {
+        self.shape.roots.prove_leaves(file, range, leaves)
+    }
+
+    /// Layers above the leaves of the file's tree.
+    pub(crate) fn tree_height(&self, file: FileIndex) -> u32 {
+        self.shape.roots.tree_height(file)
     }
 
     /// Files longer than one piece whose layer is not known: after [`Torrent::from_info`], because

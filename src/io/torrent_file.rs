@@ -40,23 +40,44 @@ pub(crate) fn read(path: &Path) -> Result<Torrent, ReadError> {
 
 /// The bytes of the .torrent file at `path`, not looked at. Blocks.
 ///
-/// Of more than 64 MiB, one byte more than that is read: enough to be refused by its length.
+/// A file of more than 64 MiB is refused before it is read.
 ///
 /// # Errors
-/// [`ReadError::Io`].
+/// [`ReadError`]; of the torrent, only that it is too long.
 pub fn read_torrent_file(path: impl AsRef<Path>) -> Result<Vec<u8>, ReadError> {
+    read_torrent_file_with(path, TORRENT_FILE_LEN_MAX)
+}
+
+/// The same with a limit of `max` bytes; see [`Torrent::parse_with`].
+///
+/// # Errors
+/// Those of [`read_torrent_file`].
+pub fn read_torrent_file_with(path: impl AsRef<Path>, max: u64) -> Result<Vec<u8>, ReadError> {
     let path = path.as_ref();
-    let read = File::open(path).and_then(read_torrent);
-    read.map_err(|source| ReadError::Io { path: path.to_owned(), source })
+    let io_error = |source| ReadError::Io { path: path.to_owned(), source };
+    let file = File::open(path).map_err(io_error)?;
+    let got = file.metadata().map_err(io_error)?.len();
+    if got > max {
+        let source = TorrentError::FileTooLong { got, max };
+        return Err(ReadError::Torrent { path: path.to_owned(), source });
+    }
+    read_up_to(file, got, max).map_err(io_error)
 }
 
 /// The bytes of a .torrent file from anywhere, like [`read_torrent_file`]. Blocks.
 ///
+/// Of more than 64 MiB, one byte more than that is read: enough to be refused by its length.
+///
 /// # Errors
 /// Those of the reader.
 pub fn read_torrent(from: impl Read) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    from.take(TORRENT_FILE_LEN_MAX + 1).read_to_end(&mut bytes)?;
+    read_up_to(from, 0, TORRENT_FILE_LEN_MAX)
+}
+
+/// Room for `expected` bytes is made at once, so that the buffer does not double on its way.
+fn read_up_to(from: impl Read, expected: u64, max: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(usize::try_from(expected.min(max)).unwrap_or_default());
+    from.take(max.saturating_add(1)).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
@@ -73,6 +94,26 @@ mod tests {
         std::fs::write(&path, "not bencode").unwrap();
         assert!(matches!(read(&path), Err(ReadError::Torrent { .. })));
         assert!(matches!(read(dir.path()), Err(ReadError::Io { .. })), "a directory");
+    }
+
+    #[test]
+    fn a_file_that_is_too_long_is_refused_before_it_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("sparse.torrent");
+        // As long as a disk, without a byte: reading it would take all memory there is.
+        File::create(&path).unwrap().set_len(1 << 40).unwrap();
+        let too_long = |got, max| {
+            matches!(
+                read_torrent_file_with(&path, max),
+                Err(ReadError::Torrent { source: TorrentError::FileTooLong { got: g, max: m }, .. })
+                    if (g, m) == (got, max)
+            )
+        };
+        assert!(too_long(1 << 40, TORRENT_FILE_LEN_MAX) && too_long(1 << 40, 1 << 39));
+        assert!(matches!(read(&path), Err(ReadError::Torrent { .. })));
+        std::fs::write(&path, "12345").unwrap();
+        assert!(too_long(5, 4));
+        assert_eq!(read_torrent_file_with(&path, 5).unwrap(), b"12345");
     }
 
     #[test]
