@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use crate::base::digest::Sha1;
 use crate::base::digest::Sha256;
+use crate::base::ids::PieceIndex;
 use crate::base::rng::Rng;
 use crate::content::files::FileList;
+use crate::content::layout::Layout;
 use crate::content::make::TorrentMaker;
 use crate::content::make::TorrentVersion;
 use crate::content::merkle;
@@ -63,25 +65,36 @@ impl Bundle {
     ) -> Bundle {
         let maker = maker.with_piece_length(piece_len).version(version);
         let (files, layout) = maker.grid().expect("a simulated torrent has legal sizes");
-        let mut bytes = random_bytes(seed, &files);
-        let part = |piece, len: u32| {
-            let start = layout.offset(piece) as usize;
-            bytes.get(start..start + len as usize).unwrap_or_default()
-        };
-        let hash = |piece| Sha1::of(part(piece, layout.piece_len(piece)));
-        let root = |piece| {
-            let first = files.spans(layout.offset(piece), 1).next().expect("a piece has a file");
-            let file = files.get(first.file).expect("a span names a file");
-            let left = u32::try_from(file.length() - first.offset).unwrap_or(u32::MAX);
-            let leaves = part(piece, left.min(piece_len)).chunks(16_384).map(Sha256::of);
-            let width = file.length().min(piece_len.into()).div_ceil(16_384).next_power_of_two();
-            merkle::root(&leaves.collect::<Vec<_>>(), width as u32)
-        };
-        let hashes = layout.pieces().filter(|_| version.has_v1()).map(hash);
-        let roots = layout.pieces().filter(|_| version.has_v2()).map(root);
-        let file = maker.finish_with(&hashes.collect::<Vec<_>>(), &roots.collect::<Vec<_>>());
-        let torrent = Torrent::parse(&file.expect("a simulated torrent has legal sizes"));
-        let torrent = torrent.expect("our own torrent is legal");
+        let bytes = random_bytes(seed, &files);
+        let hashes = hashes(&layout, &bytes);
+        let roots = roots(&layout, &files, &bytes);
+        Bundle::finish(&maker, version, (&hashes, &roots), bytes)
+    }
+
+    /// A hybrid whose hashes of piece 5 name different bytes: the bundle's are those of v1, or of
+    /// v2.
+    pub(crate) fn torn(seed: u64, len: u64, holds_v1: bool) -> Bundle {
+        let version = TorrentVersion::Hybrid;
+        let maker = TorrentMaker::single("torn", len).with_piece_length(PIECE_LEN).version(version);
+        let (files, layout) = maker.grid().expect("a simulated torrent has legal sizes");
+        let bytes = random_bytes(seed, &files);
+        let mut others = bytes.clone();
+        others[5 * PIECE_LEN as usize + 17] ^= 1;
+        let (by_v1, by_v2) = if holds_v1 { (&bytes, &others) } else { (&others, &bytes) };
+        let (hashes, roots) = (hashes(&layout, by_v1), roots(&layout, &files, by_v2));
+        Bundle::finish(&maker, version, (&hashes, &roots), bytes)
+    }
+
+    fn finish(
+        maker: &TorrentMaker,
+        version: TorrentVersion,
+        (hashes, roots): (&[Sha1], &[Sha256]),
+        mut bytes: Vec<u8>,
+    ) -> Bundle {
+        let hashes = if version.has_v1() { hashes } else { &[] };
+        let roots = if version.has_v2() { roots } else { &[] };
+        let file = maker.finish_with(hashes, roots).expect("there is a hash for each piece");
+        let torrent = Torrent::parse(&file).expect("our own torrent is legal");
         // The grid may end with a gap behind the last file.
         bytes.resize(torrent.layout().total() as usize, 0);
         Bundle { torrent: Arc::new(torrent), bytes: bytes.into() }
@@ -123,6 +136,31 @@ impl Bundle {
         });
         blocks.collect()
     }
+}
+
+fn part<'a>(layout: &Layout, bytes: &'a [u8], piece: PieceIndex, len: u32) -> &'a [u8] {
+    let start = layout.offset(piece) as usize;
+    bytes.get(start..start + len as usize).unwrap_or_default()
+}
+
+/// SHA-1 of each piece.
+fn hashes(layout: &Layout, bytes: &[u8]) -> Vec<Sha1> {
+    let hash = |piece| Sha1::of(part(layout, bytes, piece, layout.piece_len(piece)));
+    layout.pieces().map(hash).collect()
+}
+
+/// The root of each piece; means something where every file begins a piece.
+fn roots(layout: &Layout, files: &FileList, bytes: &[u8]) -> Vec<Sha256> {
+    let root = |piece| {
+        let first = files.spans(layout.offset(piece), 1).next().expect("a piece has a file");
+        let file = files.get(first.file).expect("a span names a file");
+        let piece_len = u64::from(layout.piece_len_max());
+        let left = (file.length() - first.offset).min(piece_len) as u32;
+        let leaves = part(layout, bytes, piece, left).chunks(16_384).map(Sha256::of);
+        let width = file.length().min(piece_len).div_ceil(16_384).next_power_of_two();
+        merkle::root(&leaves.collect::<Vec<_>>(), width as u32)
+    };
+    layout.pieces().map(root).collect()
 }
 
 /// The bytes of all files in a row; those of pads are zeros.

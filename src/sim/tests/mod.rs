@@ -8,6 +8,7 @@ mod network;
 mod peers;
 mod routing;
 mod swarm;
+mod versions;
 
 use std::net::SocketAddr;
 use std::time::Duration;

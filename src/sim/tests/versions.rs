@@ -1,0 +1,123 @@
+//! Torrents of v2 and hybrids: who spoils a piece, and torrents that contradict themselves.
+
+use std::net::SocketAddr;
+
+use super::MINUTE;
+use super::VERSIONS;
+use super::add_leech;
+use super::add_seed;
+use super::seeds;
+use crate::base::status::TorrentState;
+use crate::content::make::TorrentMaker;
+use crate::content::make::TorrentVersion;
+use crate::engine::alert::AlertKind;
+use crate::sim::bundle::Bundle;
+use crate::sim::bundle::PIECE_LEN;
+use crate::sim::conduct::Conduct;
+use crate::sim::conduct::Serving;
+use crate::sim::net::Weather;
+use crate::sim::world::core::World;
+
+/// Many small files: most pieces are one block, and their leaf is known from the start.
+fn small_files(seed: u64, version: TorrentVersion) -> Bundle {
+    let maker = (0..60u64).fold(TorrentMaker::directory("small"), |maker, n| {
+        maker.file([format!("{n:02}")], 1 + n * 7919 % 16_384)
+    });
+    Bundle::of_version(seed, maker, PIECE_LEN, version)
+}
+
+fn banned(world: &World, site: usize) -> Vec<SocketAddr> {
+    let alerts = world.sites[site].alerts().iter();
+    let banned = alerts.filter_map(|alert| match &alert.kind {
+        AlertKind::PeerBanned { address, .. } => Some(*address),
+        _ => None,
+    });
+    banned.collect()
+}
+
+fn error(world: &World, site: usize) -> Option<String> {
+    let alerts = world.sites[site].alerts().iter();
+    let mut errors = alerts.filter_map(|alert| match &alert.kind {
+        AlertKind::Error { message } => Some(message.clone()),
+        _ => None,
+    });
+    errors.next()
+}
+
+#[test]
+fn whoever_corrupts_is_banned_in_every_version_and_nobody_else() {
+    for seed in seeds(4) {
+        for version in VERSIONS {
+            World::tell(seed, Weather::default(), |world| {
+                let maker = TorrentMaker::single("one.bin", 2_000_000);
+                let bundle = Bundle::of_version(seed, maker, 4 * PIECE_LEN, version);
+                let corrupt = Conduct::serving(Serving::Corrupt { one_in: 4 });
+                let honest = [0, 1].map(|_| world.add_honest(Conduct::default(), &bundle));
+                let liar = world.add_stranger(corrupt, &bundle);
+                let all = [honest[0], liar, honest[1]].map(|at| world.strangers[at].address());
+                let leech = add_leech(world, &bundle, &all);
+                world.run_until_complete(10 * MINUTE);
+                assert_eq!(banned(world, leech), [all[1]]);
+                world.shut_down();
+            });
+        }
+    }
+}
+
+#[test]
+fn a_wrong_block_whose_leaf_is_known_bans_its_sender_and_is_fetched_again_alone() {
+    for seed in seeds(4) {
+        World::tell(seed, Weather::default(), |world| {
+            let bundle = small_files(seed, TorrentVersion::V2);
+            let corrupt = Conduct::serving(Serving::Corrupt { one_in: 6 });
+            let honest = world.add_honest(Conduct::default(), &bundle);
+            let liar = world.add_stranger(corrupt, &bundle);
+            let all = [honest, liar].map(|at| world.strangers[at].address());
+            let leech = add_leech(world, &bundle, &all);
+            world.run_until_complete(10 * MINUTE);
+            let refused = |kind: &AlertKind| matches!(kind, AlertKind::BlockFailed { .. });
+            let failed = |kind: &AlertKind| matches!(kind, AlertKind::PieceFailed { .. });
+            assert!(world.sites[leech].count_alerts(refused) > 0);
+            assert_eq!(world.sites[leech].count_alerts(failed), 0, "no piece was thrown away");
+            assert_eq!(banned(world, leech), [all[1]]);
+            world.shut_down();
+        });
+    }
+}
+
+#[test]
+fn a_hybrid_whose_hashes_name_different_bytes_stops_with_an_error_and_nobody_is_blamed() {
+    for (seed, holds_v1) in [(1, true), (2, false)] {
+        World::tell(seed, Weather::default(), |world| {
+            let bundle = Bundle::torn(seed, 400_000, holds_v1);
+            let honest = world.add_honest(Conduct::default(), &bundle);
+            let address = world.strangers[honest].address();
+            let leech = add_leech(world, &bundle, &[address]);
+            world.run_until(MINUTE, "it stops", |world| error(world, leech).is_some());
+            let message = error(world, leech).unwrap_or_default();
+            assert!(message.contains("contradicts itself"), "{message}");
+            assert_eq!(banned(world, leech), []);
+            let contents = world.sites[leech].disk.contents(&bundle.info_hash());
+            assert!(!contents.unwrap().seen().is_empty(), "its files stay");
+            world.shut_down();
+        });
+    }
+}
+
+#[test]
+fn a_hybrid_that_contradicts_itself_is_found_out_by_a_check() {
+    World::tell(3, Weather::default(), |world| {
+        let bundle = Bundle::torn(3, 400_000, true);
+        let site = add_seed(world, &bundle);
+        let id = world.only_torrent(site);
+        world.run_until(MINUTE, "it stops", |world| {
+            let placed = &world.sites[site].torrents[&id];
+            placed.stats.read().state == TorrentState::Error
+        });
+        let message = error(world, site).unwrap_or_default();
+        assert!(message.contains("piece 5") && message.contains("v1 hash"), "{message}");
+        let contents = world.sites[site].disk.contents(&bundle.info_hash()).unwrap();
+        assert!(contents.is_finished() && contents.bytes() == &bundle.bytes[..], "data is kept");
+        world.shut_down();
+    });
+}
