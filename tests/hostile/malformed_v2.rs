@@ -78,17 +78,17 @@ fn trees() -> Vec<Malformed> {
         ),
         malformed("an empty directory", tree(dict([("a", dict([]))])), "at least one file"),
         malformed(
-            "a file that is a number",
+            "an entry of the tree that is a number",
             tree(dict([("a", Int(1))])),
             "a dictionary for every name",
         ),
         malformed(
-            "a file that is a string",
+            "an entry of the tree that is a string",
             tree(dict([("a", text("x"))])),
             "a dictionary for every name",
         ),
         malformed(
-            "a file that is a list",
+            "an entry of the tree that is a list",
             tree(dict([("a", list([]))])),
             "a dictionary for every name",
         ),
