@@ -2,6 +2,7 @@
 //! calls.
 
 pub(crate) mod alert_queue;
+pub(crate) mod beneath;
 pub(crate) mod blocking;
 pub(crate) mod clock;
 pub(crate) mod cpus;
@@ -10,6 +11,7 @@ pub(crate) mod interfaces;
 pub(crate) mod link;
 pub(crate) mod preflight;
 pub(crate) mod ring;
+pub(crate) mod scan;
 pub(crate) mod sockets;
 pub(crate) mod store;
 pub(crate) mod torrent_file;

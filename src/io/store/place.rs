@@ -6,20 +6,17 @@
 
 use std::fs;
 use std::io;
-use std::os::fd::AsFd;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustix::fs::AtFlags;
-use rustix::fs::CWD;
 use rustix::fs::FallocateFlags;
 use rustix::fs::FileType;
 use rustix::fs::Mode;
 use rustix::fs::OFlags;
 use rustix::fs::RenameFlags;
-use rustix::fs::ResolveFlags;
 use rustix::fs::Stat;
 use rustix::io::Errno;
 
@@ -30,13 +27,13 @@ use crate::content::files::FileEntry;
 use crate::content::torrent::Torrent;
 use crate::engine::add::Allocation;
 use crate::engine::disk::FileSeen;
+use crate::io::beneath;
+use crate::io::beneath::beneath;
 use crate::io::store::errors::refused;
 use crate::io::store::errors::wrong;
 
 /// Space left alone when files are reserved, so that logs and other programs go on.
 const SPACE_MARGIN: u64 = 16 * 1024 * 1024;
-/// Opens that are tried again when something is being renamed meanwhile.
-const RACE_ATTEMPTS: usize = 8;
 
 /// Where a torrent lies.
 pub(super) struct Place {
@@ -281,12 +278,7 @@ impl Place {
     }
 
     fn root(&self) -> Result<OwnedFd, Errno> {
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let directory = match self.directory.as_os_str().is_empty() {
-            true => Path::new("."),
-            false => &self.directory,
-        };
-        rustix::fs::openat(CWD, directory, flags, Mode::empty())
+        beneath::root(&self.directory)
     }
 }
 
@@ -299,19 +291,6 @@ fn rename(folder: &OwnedFd, from: &Path, to: &Path) -> Result<(), Errno> {
         }
         done => done,
     }
-}
-
-/// Opens `path` without leaving `folder` and without following links.
-fn beneath(folder: impl AsFd, path: &Path, flags: OFlags, mode: Mode) -> Result<OwnedFd, Errno> {
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-    let flags = flags | OFlags::CLOEXEC;
-    for _ in 0..RACE_ATTEMPTS {
-        match rustix::fs::openat2(folder.as_fd(), path, flags, mode, resolve) {
-            Err(Errno::AGAIN | Errno::INTR) => {}
-            done => return done,
-        }
-    }
-    Err(Errno::AGAIN)
 }
 
 /// Makes every directory of `path` and opens the last.
