@@ -17,6 +17,7 @@ pub(crate) mod store;
 pub(crate) mod torrent_file;
 pub(crate) mod trackers;
 pub(crate) mod turn;
+pub(crate) mod walk;
 
 use std::fs;
 use std::hash::BuildHasher;

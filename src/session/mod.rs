@@ -9,10 +9,14 @@ pub(crate) mod alerts;
 pub(crate) mod ask;
 pub(crate) mod balance;
 pub(crate) mod builder;
+pub(crate) mod checkpoint;
+pub(crate) mod create;
 pub(crate) mod entry;
+pub(crate) mod findings;
 pub(crate) mod registry;
 pub(crate) mod report;
 pub(crate) mod torrent_handle;
+pub(crate) mod verify;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -184,6 +184,11 @@ impl TorrentMaker {
         Parts { draft: &self.draft, files: &files, piece_length, hashes, trees: &trees }.encode()
     }
 
+    /// Which versions it is for.
+    pub(crate) fn versions(&self) -> TorrentVersion {
+        self.draft.version
+    }
+
     /// The files in a row with the pads between them, and the pieces that they make.
     pub(crate) fn grid(&self) -> Result<(FileList, Layout), MakeError> {
         let files = self.draft.file_list()?;

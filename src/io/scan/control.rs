@@ -40,8 +40,8 @@ impl Control {
         self.next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).ok()
     }
 
-    /// A range of the torrent that nobody has asked the disk for yet, of at most `step` bytes, up to
-    /// `end`; what lies before `start` is passed over.
+    /// A range of the torrent that nobody has asked the disk for yet, of at most `step` bytes, up
+    /// to `end`; what lies before `start` is passed over.
     pub(super) fn ask_ahead(&self, start: u64, end: u64, step: u64) -> Option<(u64, u64)> {
         let order = Ordering::Relaxed;
         let upto = |from: u64| from.max(start).saturating_add(step).min(end);

@@ -3,10 +3,10 @@
 //!
 //! A file that is mapped may be cut short by anybody, or its device may fail; touching such a page
 //! raises SIGBUS in the thread that did. While a mapping is in the table here, the handler puts
-//! pages of zeros in the place of what is lost, marks the mapping, and lets the thread go on; whoever
-//! hashed the bytes looks at the mark afterwards and throws the result away. Any other SIGBUS goes to
-//! whoever was there before, as if there were no guard. The handler is installed with the first
-//! mapping and stays; if somebody else has taken its place since, no more is mapped.
+//! pages of zeros in the place of what is lost, marks the mapping, and lets the thread go on;
+//! whoever hashed the bytes looks at the mark afterwards and throws the result away. Any other
+//! SIGBUS goes to whoever was there before, as if there were no guard. The handler is installed
+//! with the first mapping and stays; if somebody else has taken its place since, no more is mapped.
 
 use std::ffi::c_int;
 use std::ffi::c_void;

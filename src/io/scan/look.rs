@@ -30,7 +30,8 @@ pub(crate) enum Seen {
     Missing,
     /// A directory, a device, a link.
     NotAFile,
-    Denied(Errno),
+    /// The system's error number.
+    Denied(i32),
     File(Stamp),
 }
 
@@ -76,7 +77,7 @@ impl Look {
             Ok(stat) => Seen::of(&stat),
             Err(Errno::NOENT | Errno::NOTDIR) => Seen::Missing,
             Err(Errno::LOOP | Errno::XDEV) => Seen::NotAFile,
-            Err(errno) => Seen::Denied(errno),
+            Err(errno) => Seen::Denied(errno.raw_os_error()),
         };
         Look { path, seen }
     }

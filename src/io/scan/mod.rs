@@ -5,6 +5,7 @@ mod guard;
 pub(crate) mod look;
 mod mapping;
 pub(crate) mod plan;
+pub(crate) mod progress;
 mod shelf;
 mod window;
 mod worker;
@@ -37,6 +38,12 @@ pub(crate) struct Manner {
     pub(crate) thread_max: usize,
     /// Whether files may be mapped, which needs a handler for SIGBUS; else they are copied.
     pub(crate) may_map: bool,
+}
+
+impl Default for Manner {
+    fn default() -> Manner {
+        Manner { thread_max: 0, may_map: true }
+    }
 }
 
 /// Hashes all pieces of `plan` that are not known. Blocks until that is done or `control` was

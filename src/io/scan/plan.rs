@@ -4,6 +4,7 @@ use std::os::fd::OwnedFd;
 
 use crate::base::bitfield::Bitfield;
 use crate::base::limits::BLOCK_LEN;
+use crate::content::files::FileEntry;
 use crate::content::files::FileList;
 use crate::content::files::Span;
 use crate::io::scan::look::Look;
@@ -56,7 +57,7 @@ impl Plan<'_> {
     }
 
     /// Bytes of `piece`, pads included.
-    pub(super) fn len(&self, piece: u32) -> usize {
+    pub(crate) fn len(&self, piece: u32) -> usize {
         let left = self.files.total().saturating_sub(self.offset(piece));
         left.min(self.piece_len.into()) as usize
     }
@@ -78,6 +79,11 @@ impl Plan<'_> {
         self.files.spans(self.offset(piece), self.len(piece) as u64)
     }
 
+    /// The file that `piece` begins in.
+    pub(crate) fn file_at(&self, piece: u32) -> Option<&FileEntry> {
+        self.spans(piece).next().and_then(|span| self.files.get(span.file))
+    }
+
     /// Whether all files of a piece are there and long enough.
     pub(super) fn readiness(&self, piece: u32) -> Readiness {
         let mut worst = Readiness::Ready;
@@ -86,7 +92,7 @@ impl Plan<'_> {
             match look.seen {
                 Seen::Nowhere => {}
                 Seen::Missing | Seen::NotAFile => return Readiness::Missing,
-                Seen::Denied(errno) => worst = Readiness::Unreadable(errno.raw_os_error()),
+                Seen::Denied(errno) => worst = Readiness::Unreadable(errno),
                 Seen::File(stamp) => {
                     let end = span.offset + u64::from(span.length);
                     if stamp.length < end && worst == Readiness::Ready {
@@ -107,8 +113,7 @@ impl Plan<'_> {
 
     /// Leaves of the piece's tree, padding included (BEP 52).
     pub(super) fn tree_width(&self, piece: u32) -> u32 {
-        let file = self.spans(piece).next().and_then(|span| self.files.get(span.file));
-        let bytes = file.map_or(0, |file| file.length().min(self.piece_len.into()));
+        let bytes = self.file_at(piece).map_or(0, |file| file.length().min(self.piece_len.into()));
         (bytes.div_ceil(BLOCK_LEN.into()) as u32).next_power_of_two()
     }
 }

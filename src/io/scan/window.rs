@@ -90,8 +90,8 @@ impl Window {
         self.segments.push(Segment { range: base + range.start..base + range.end, memory });
     }
 
-    /// `len` bytes, at most [`EXTENT`], at `offset` of the torrent; `None` where they are not all in
-    /// one place.
+    /// `len` bytes, at most [`EXTENT`], at `offset` of the torrent; `None` where they are not all
+    /// in one place.
     pub(super) fn slice(&self, offset: u64, len: usize) -> Option<&[u8]> {
         let at = self.segments.partition_point(|segment| segment.range.end <= offset);
         let segment = self.segments.get(at)?;
