@@ -55,14 +55,21 @@ impl Pair {
     /// A seed and a leech that knows it.
     fn new(len: usize, piece_len: u32, settings: &Settings) -> Pair {
         let (torrent, data) = torrent(len, piece_len);
+        Pair::of([Arc::clone(&torrent), torrent], &data, settings)
+    }
+
+    /// A seed and a leech that knows it, each with the torrent as it knows it.
+    fn of(torrents: [Arc<Torrent>; 2], data: &[u8], settings: &Settings) -> Pair {
+        let len = data.len();
         let hosts = [0, 1].map(|at| {
+            let torrent = Arc::clone(&torrents[at]);
             let config = EngineConfig {
                 shard: ShardId(0),
                 settings: settings.clone(),
                 directory: Directory::new(),
                 pool: Pool::new(1 << 20),
                 lanes: Lanes::detect(),
-                seed: at,
+                seed: at as u64,
             };
             let mut engine = Engine::new(config, Instant::ZERO);
             let peers = if at == 1 { vec![SocketAddr::from(([10, 0, 0, 1], 1))] } else { vec![] };
@@ -80,7 +87,7 @@ impl Pair {
                 ))),
             };
             engine.handle_command(Instant::ZERO, Ticket(1), Command::Add(Box::new(addition)));
-            let disk = if at == 0 { data.clone() } else { vec![0; len] };
+            let disk = if at == 0 { data.to_vec() } else { vec![0; len] };
             let length = len as u64;
             let seen = if at == 0 { FileSeen::Final { length } } else { FileSeen::Missing };
             let alerts = Vec::new();
@@ -315,3 +322,5 @@ fn a_file_that_could_not_be_named_is_named_after_a_resume() {
     host.engine.handle_command(pair.now, Ticket(5), Command::Resume(TorrentId(1)));
     pair.run(5_000, |pair| pair.hosts[1].is_finished());
 }
+
+mod versions;
