@@ -116,6 +116,12 @@ pub enum AlertKind {
         /// At this address (TCP).
         address: SocketAddr,
     },
+    /// Hashing instructions of the shard's core computed wrong digests when they were tried at
+    /// start: they are not used, and hashing is right but slower. The CPU is faulty.
+    HashingFellBack {
+        /// Which, as in "SHA-256 by AVX-512 x16".
+        left_out: Vec<String>,
+    },
     /// A file of the torrent could not be read or written.
     Storage(StorageError),
     /// A turn of the shard took more than 5 ms (C9).

@@ -296,15 +296,20 @@ fn build(seedling: Seedling) -> io::Result<Pump> {
     for fd in seedling.listeners {
         sockets.listen(&mut ring, fd);
     }
+    let lanes = Lanes::detect();
     let config = EngineConfig {
         shard: seedling.shard,
         settings: seedling.settings,
         directory: seedling.directory,
         pool: buffers.clone(),
-        lanes: Lanes::detect(),
+        lanes,
         seed: seedling.seed,
     };
     let mut engine = Engine::new(config, seedling.clock.now());
+    let left_out = lanes.left_out();
+    if !left_out.is_empty() {
+        engine.report(AlertKind::HashingFellBack { left_out });
+    }
     if seedling.shard.0 == 0 {
         for address in seedling.addresses {
             engine.report(AlertKind::Listening { address });

@@ -1,19 +1,24 @@
-//! Digests of many inputs at once: the ways that this CPU has, and which suits how many inputs.
+//! Digests of many inputs at once: which of the ways that this CPU has suits how many inputs.
 
+pub(crate) mod cpu;
 #[cfg(target_arch = "x86_64")]
-pub(crate) mod eighty_rounds;
+pub(crate) mod operations;
 #[cfg(target_arch = "x86_64")]
-pub(crate) mod sha_ni;
+pub(crate) mod rounds;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod sha_ni_sha1;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod sha_ni_sha256;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod vectors;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod vectors_avx2;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod vectors_avx512;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod vectors_avx512_half;
+pub(crate) mod ways;
 
-#[cfg(target_arch = "x86_64")]
-use std::arch::x86_64::__cpuid;
-use std::array;
 use std::mem;
 
 use smallvec::SmallVec;
@@ -23,131 +28,97 @@ use crate::base::digest::Digest;
 use crate::base::digest::DigestStream;
 use crate::base::digest::Sha256;
 use crate::base::digest::Sha256Stream;
-use crate::base::digest::State;
+use crate::base::digest_lanes::cpu::is_amd;
+use crate::base::digest_lanes::ways::Lane;
+use crate::base::digest_lanes::ways::NAMES;
+use crate::base::digest_lanes::ways::Way;
 
 /// Inputs advanced together at most.
 pub(crate) const LANE_MAX: usize = 16;
-/// Inputs that SHA instructions take in turn: four of them fill the units of AMD's CPUs.
-const INTERLEAVED_MAX: usize = 4;
-/// The same on others: Intel's units are full with two to three.
-const INTERLEAVED_MAX_ELSEWHERE: usize = 3;
 
-/// One input: whole blocks to be added to a state.
-struct Lane<'a> {
-    state: &'a mut State,
-    blocks: &'a [[u8; 64]],
-}
-
-/// What the CPU can do: asked for once, then handed to whoever hashes.
+/// How to hash on this CPU: asked for once, then handed to whoever hashes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Lanes {
-    /// Inputs that SHA instructions take in turn; above 0 only where the CPU has them.
-    interleaved: usize,
-    /// Only what the CPU has.
-    wide: Wide,
+    sha1: Plan,
+    sha256: Plan,
+    /// Bit [`Way::index`] for SHA-1, eight higher for SHA-256: what the CPU has and gets wrong.
+    left_out: u16,
 }
 
-/// Vectors with an input in each element.
+/// By how many inputs wait: what to do first.
+type Plan = [Step; LANE_MAX + 1];
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Wide {
-    None,
-    Avx2,
-    /// Eight inputs, without the whole width.
-    Avx512Half,
-    /// Sixteen inputs; up to eight go as in `Avx512Half`.
-    Avx512,
+struct Step {
+    way: Way,
+    /// Inputs that go together.
+    count: u8,
+    /// What they get done in the time in which one by itself gets 100 done.
+    gain: u16,
 }
 
 impl Lanes {
     /// One input after the other, on any CPU.
-    pub(crate) const PORTABLE: Lanes = Lanes { interleaved: 0, wide: Wide::None };
+    pub(crate) const PORTABLE: Lanes = Lanes { sha1: ONE_BY_ONE, sha256: ONE_BY_ONE, left_out: 0 };
 
-    /// The best that the CPU has, tried on known inputs first: what gets one wrong is left out.
-    /// Takes some microseconds.
+    /// The best that the CPU has, tried on known inputs first: what gets one wrong is left out, and
+    /// [`Lanes::left_out`] says so. Takes some microseconds.
     pub(crate) fn detect() -> Lanes {
-        let mut best = Lanes::PORTABLE;
-        let each = Lanes::each().into_iter().filter(|(_, lanes, count)| lanes.is_right(*count));
-        for (_, lanes, count) in each {
-            // A way is also taken for fewer inputs, and then is the one before it: that must be
-            // right too.
-            match lanes.wide {
-                Wide::None if count == best.interleaved + 1 => best.interleaved = count,
-                Wide::Avx2 if best.interleaved == 0 => best.wide = Wide::Avx2,
-                Wide::Avx512Half => best.wide = Wide::Avx512Half,
-                Wide::Avx512 if best.wide == Wide::Avx512Half => best.wide = Wide::Avx512,
-                _ => {}
-            }
-        }
-        best.interleaved = best.interleaved.min(interleaved_max());
-        best
+        Lanes::choose(&Way::all(), Way::is_right)
     }
 
-    /// Each way that the CPU has, by itself: a name, and how many inputs it takes.
-    pub(crate) fn each() -> Vec<(&'static str, Lanes, usize)> {
-        #[cfg_attr(not(target_arch = "x86_64"), allow(unused_mut, reason = "nothing is added"))]
-        let mut each = vec![("portable x1", Lanes::PORTABLE, 1)];
-        #[cfg(target_arch = "x86_64")]
-        {
-            if has_sha() {
-                let names = ["SHA-NI x1", "SHA-NI x2", "SHA-NI x3", "SHA-NI x4"];
-                let lanes = |interleaved| Lanes { interleaved, wide: Wide::None };
-                let ways = (1..=INTERLEAVED_MAX).zip(names);
-                each.extend(ways.map(|(count, name)| (name, lanes(count), count)));
-            }
-            let lanes = |wide| Lanes { interleaved: 0, wide };
-            if is_x86_feature_detected!("avx2") {
-                each.push(("AVX2 x8", lanes(Wide::Avx2), vectors_avx2::LANES));
-            }
-            if has_avx512() {
-                each.push(("AVX-512 x8", lanes(Wide::Avx512Half), vectors_avx2::LANES));
-                each.push(("AVX-512 x16", lanes(Wide::Avx512), vectors_avx512::LANES));
-            }
+    /// The best of `ways`, slowest first, that are right.
+    fn choose(ways: &[Way], is_right: impl Fn(Way, Algorithm) -> bool) -> Lanes {
+        let mut lanes = Lanes::PORTABLE;
+        for algorithm in [Algorithm::Sha1, Algorithm::Sha256] {
+            let (right, wrong): (Vec<Way>, Vec<Way>) =
+                ways.iter().partition(|way| is_right(**way, algorithm));
+            wrong.iter().for_each(|way| lanes.left_out |= bit(algorithm, way.index()));
+            *lanes.plan_mut(algorithm) = plan(&right, |way, count| rate(algorithm, way, count));
         }
-        each
+        lanes
+    }
+
+    /// That way and no other.
+    #[allow(dead_code, reason = "for tests and the bench, which compare ways")]
+    pub(crate) fn only(way: Way) -> Lanes {
+        let all_that_fit = plan(&[way], |_, count| count);
+        Lanes { sha1: all_that_fit, sha256: all_that_fit, left_out: 0 }
+    }
+
+    /// What this CPU has but computes wrong digests with, for an operator to read: it is not used.
+    pub(crate) fn left_out(self) -> Vec<String> {
+        let both = [(Algorithm::Sha1, "SHA-1"), (Algorithm::Sha256, "SHA-256")];
+        let all =
+            both.into_iter().flat_map(|both| NAMES.iter().enumerate().map(move |n| (both, n)));
+        let out = all.filter(|((algorithm, _), (at, _))| self.left_out & bit(*algorithm, *at) != 0);
+        out.map(|((_, algorithm), (_, name))| format!("{algorithm} by {name}")).collect()
+    }
+
+    fn plan_mut(&mut self, algorithm: Algorithm) -> &mut Plan {
+        match algorithm {
+            Algorithm::Sha1 => &mut self.sha1,
+            Algorithm::Sha256 => &mut self.sha256,
+        }
+    }
+
+    fn step(&self, algorithm: Algorithm, waiting: usize) -> Step {
+        let plan = match algorithm {
+            Algorithm::Sha1 => &self.sha1,
+            Algorithm::Sha256 => &self.sha256,
+        };
+        plan[waiting.min(LANE_MAX)]
     }
 
     /// How many of `waiting` inputs are best advanced together; 0 only for 0.
-    pub(crate) fn take<S: DigestStream>(self, waiting: usize) -> usize {
-        self.take_of(S::Digest::ALGORITHM, waiting)
-    }
-
-    fn take_of(self, algorithm: Algorithm, waiting: usize) -> usize {
-        if algorithm == Algorithm::Sha256 {
-            return waiting.min(1);
-        }
-        // Vectors take as long for one input as for all: these are the numbers from which on eight
-        // or sixteen elements do more per second than what comes before (`cargo bench --bench
-        // hashing`).
-        let never = usize::MAX;
-        let (eight, sixteen) = match (self.wide, self.interleaved) {
-            (Wide::None, _) => (never, never),
-            (Wide::Avx2 | Wide::Avx512Half, 0) => (3, never),
-            (Wide::Avx2 | Wide::Avx512Half, _) => (4, never),
-            (Wide::Avx512, 0) => (3, 12),
-            (Wide::Avx512, INTERLEAVED_MAX) => (never, 9),
-            (Wide::Avx512, _) => (4, 12),
-        };
-        match waiting {
-            _ if waiting >= sixteen => waiting.min(LANE_MAX),
-            _ if waiting >= eight => waiting.min(8),
-            _ => waiting.min(self.interleaved.max(1)),
-        }
+    pub(crate) fn take<S: DigestStream>(&self, waiting: usize) -> usize {
+        self.step(S::Digest::ALGORITHM, waiting).count.into()
     }
 
     /// How much more `count` inputs together, as `take` said, get done than one by itself, in
     /// percent; the lowest that was measured, because what is promised too high makes turns long.
-    pub(crate) fn gain<S: DigestStream>(self, count: usize) -> usize {
-        if S::Digest::ALGORITHM == Algorithm::Sha256 {
-            return 100;
-        }
-        match (count, self.wide) {
-            (0 | 1, _) => 100,
-            (2 | 3, _) if count <= self.interleaved => 110,
-            (4, _) if count <= self.interleaved => 200,
-            (_, Wide::None) => 100,
-            (2..=8, _) => 32 * count,
-            _ => 19 * count,
-        }
+    pub(crate) fn gain<S: DigestStream>(&self, count: usize) -> usize {
+        self.step(S::Digest::ALGORITHM, count).gain.into()
     }
 
     /// Adds to each stream its bytes; fastest when all bring the same number of bytes, and that is
@@ -206,151 +177,81 @@ impl Lanes {
     }
 
     /// Adds all blocks of every lane to its state. Fastest when all have the same number.
-    fn compress(self, algorithm: Algorithm, lanes: &mut [Lane<'_>]) {
+    fn compress(&self, algorithm: Algorithm, lanes: &mut [Lane<'_>]) {
         let mut rest = lanes;
         while !rest.is_empty() {
-            let (group, others) = rest.split_at_mut(self.take_of(algorithm, rest.len()));
-            self.compress_group(algorithm, group);
+            let step = self.step(algorithm, rest.len());
+            let (group, others) = rest.split_at_mut(step.count.into());
+            step.way.compress(algorithm, group);
             rest = others;
         }
     }
+}
 
-    /// The blocks that all of a group have go together, what some have beyond that one by one.
-    fn compress_group(self, algorithm: Algorithm, group: &mut [Lane<'_>]) {
-        let done = match algorithm {
-            Algorithm::Sha1 => self.compress_together(group),
-            Algorithm::Sha256 => 0,
-        };
-        for lane in group {
-            algorithm.compress(lane.state, lane.blocks.get(done..).unwrap_or_default());
+const ONE: Step = Step { way: Way::Portable, count: 1, gain: 100 };
+
+const ONE_BY_ONE: Plan = {
+    let mut plan = [ONE; LANE_MAX + 1];
+    plan[0].count = 0;
+    plan
+};
+
+/// The bit of `left_out`.
+fn bit(algorithm: Algorithm, index: usize) -> u16 {
+    let higher = if algorithm == Algorithm::Sha256 { NAMES.len() } else { 0 };
+    1 << (index + higher)
+}
+
+/// MB/s of a core by each way with all its lanes, by [`Way::index`], the lower of pieces and leaves
+/// (`cargo bench --bench hashing`; Intel Xeon with AVX-512 at 3.5 GHz, 2026-11-21). The first is
+/// what the crates do without SHA instructions; with those the second is never slower.
+const RATES_SHA1: [u16; 8] = [810, 2000, 2450, 2300, 2140, 3600, 5400, 6800];
+const RATES_SHA256: [u16; 8] = [400, 1860, 2250, 2280, 2250, 1630, 2840, 3800];
+/// The same as measured on Zen 5, scaled to the second: AMD's SHA units take four inputs in turn
+/// twice as fast as one. SHA-256 was not measured there.
+const RATES_SHA1_AMD: [u16; 8] = [810, 2000, 2200, 2200, 4000, 3600, 3900, 6400];
+
+/// MB/s, 0 for a count that the way is not meant for.
+fn rate(algorithm: Algorithm, way: Way, count: usize) -> usize {
+    let rates = match algorithm {
+        Algorithm::Sha1 if is_amd() => &RATES_SHA1_AMD,
+        Algorithm::Sha1 => &RATES_SHA1,
+        Algorithm::Sha256 => &RATES_SHA256,
+    };
+    match way {
+        Way::Interleaved(..) if count < way.lanes() => 0,
+        // Vectors take as long for one input as for all.
+        _ => usize::from(rates[way.index()]) * count / way.lanes(),
+    }
+}
+
+/// For every number of inputs the first step of what hashes them all soonest, by the `rate` of each
+/// way at each count; 0 says that it does not suit.
+fn plan(ways: &[Way], rate: impl Fn(Way, usize) -> usize) -> Plan {
+    let mut plan = ONE_BY_ONE;
+    let mut soonest = [usize::MAX; LANE_MAX + 1];
+    soonest[0] = 0;
+    for waiting in 1..=LANE_MAX {
+        for (way, count) in ways.iter().flat_map(|way| (1..=way.lanes()).map(|n| (*way, n))) {
+            let speed = rate(way, count);
+            if count > waiting || speed == 0 {
+                continue;
+            }
+            // In units of which the slowest way takes thousands for an input.
+            let time = soonest[waiting - count].saturating_add(10_000_000 * count / speed);
+            let largest = usize::from(plan[waiting].count);
+            if time < soonest[waiting] || (time == soonest[waiting] && count > largest) {
+                let alone = if waiting == 1 { speed } else { rate(plan[1].way, 1).max(1) };
+                soonest[waiting] = time;
+                plan[waiting] = step(way, count, speed * 100 / alone);
+            }
         }
     }
-
-    /// Adds the blocks that all of a group have; returns how many of each, 0 where there is no way.
-    #[cfg(target_arch = "x86_64")]
-    fn compress_together(self, group: &mut [Lane<'_>]) -> usize {
-        // SAFETY (all of these calls): a value with `interleaved` above 0, or with vectors, is made
-        // by `each` alone, or by `detect` out of those, and `each` makes it only on a CPU that has
-        // every feature that the function called enables.
-        let count = group.len();
-        match (&mut *group, self.wide) {
-            ([a], _) if self.interleaved >= 1 => {
-                // SAFETY: see above.
-                unsafe { sha_ni::compress([&mut *a.state], [a.blocks]) }
-            }
-            ([a, b], _) if self.interleaved >= 2 => {
-                let inputs = [a.blocks, b.blocks];
-                // SAFETY: see above.
-                unsafe { sha_ni::compress([&mut *a.state, b.state], inputs) }
-            }
-            ([a, b, c], _) if self.interleaved >= 3 => {
-                let inputs = [a.blocks, b.blocks, c.blocks];
-                // SAFETY: see above.
-                unsafe { sha_ni::compress([&mut *a.state, b.state, c.state], inputs) }
-            }
-            ([a, b, c, d], _) if self.interleaved >= 4 => {
-                let inputs = [a.blocks, b.blocks, c.blocks, d.blocks];
-                let states = [&mut *a.state, b.state, c.state, d.state];
-                // SAFETY: see above.
-                unsafe { sha_ni::compress(states, inputs) }
-            }
-            (_, Wide::Avx2) if (2..=vectors_avx2::LANES).contains(&count) => {
-                let (mut states, inputs) = spread(group);
-                // SAFETY: see above.
-                unsafe { vectors_avx2::compress(&mut states, &inputs) }
-                gather(states, group);
-            }
-            (_, Wide::Avx512Half | Wide::Avx512) if (2..=vectors_avx2::LANES).contains(&count) => {
-                let (mut states, inputs) = spread(group);
-                // SAFETY: see above.
-                unsafe { vectors_avx512_half::compress(&mut states, &inputs) }
-                gather(states, group);
-            }
-            (_, Wide::Avx512) if (2..=vectors_avx512::LANES).contains(&count) => {
-                let (mut states, inputs) = spread(group);
-                // SAFETY: see above.
-                unsafe { vectors_avx512::compress(&mut states, &inputs) }
-                gather(states, group);
-            }
-            _ => return 0,
-        }
-        group.iter().map(|lane| lane.blocks.len()).min().unwrap_or(0)
-    }
-
-    #[cfg(not(target_arch = "x86_64"))]
-    fn compress_together(self, _group: &mut [Lane<'_>]) -> usize {
-        0
-    }
-
-    /// Whether `count` inputs together come out as they do by themselves.
-    fn is_right(self, count: usize) -> bool {
-        let byte = |at: usize| (at * 167 + at / 251) as u8;
-        let inputs: Vec<[[u8; 64]; 3]> = (0..count)
-            .map(|input| array::from_fn(|i| array::from_fn(|j| byte(input * 192 + i * 64 + j))))
-            .collect();
-        let algorithm = Algorithm::Sha1;
-        let mut together = vec![algorithm.start(); count];
-        let states = together.iter_mut().zip(&inputs);
-        let mut group: Vec<Lane<'_>> =
-            states.map(|(state, blocks)| Lane { state, blocks }).collect();
-        self.compress_group(algorithm, &mut group);
-        together.iter().zip(&inputs).all(|(state, blocks)| {
-            let mut alone = algorithm.start();
-            algorithm.compress(&mut alone, blocks);
-            alone == *state
-        })
-    }
+    plan
 }
 
-/// AMD's SHA units do more at once than others'.
-#[cfg(target_arch = "x86_64")]
-#[allow(unused_unsafe, reason = "newer compilers take the question for safe")]
-fn interleaved_max() -> usize {
-    // SAFETY: every CPU of this architecture has the instruction and its leaf 0.
-    let vendor = unsafe { __cpuid(0) };
-    let name = [vendor.ebx, vendor.edx, vendor.ecx].map(u32::to_le_bytes);
-    let is_amd = name.as_flattened() == b"AuthenticAMD";
-    if is_amd { INTERLEAVED_MAX } else { INTERLEAVED_MAX_ELSEWHERE }
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn interleaved_max() -> usize {
-    INTERLEAVED_MAX_ELSEWHERE
-}
-
-#[cfg(target_arch = "x86_64")]
-fn has_sha() -> bool {
-    is_x86_feature_detected!("sha")
-        && is_x86_feature_detected!("ssse3")
-        && is_x86_feature_detected!("sse4.1")
-}
-
-#[cfg(target_arch = "x86_64")]
-fn has_avx512() -> bool {
-    is_x86_feature_detected!("avx2")
-        && is_x86_feature_detected!("avx512f")
-        && is_x86_feature_detected!("avx512bw")
-        && is_x86_feature_detected!("avx512vl")
-}
-
-/// States and inputs of a group, one per vector element; elements without a lane work on the first
-/// one's input for nothing.
-#[cfg(target_arch = "x86_64")]
-fn spread<'a, const N: usize>(group: &[Lane<'a>]) -> ([State; N], [&'a [[u8; 64]]; N]) {
-    let mut states = [[0; 8]; N];
-    let mut inputs = [group.first().map_or(&[][..], |lane| lane.blocks); N];
-    for ((lane, state), input) in group.iter().zip(&mut states).zip(&mut inputs) {
-        *state = *lane.state;
-        *input = lane.blocks;
-    }
-    (states, inputs)
-}
-
-#[cfg(target_arch = "x86_64")]
-fn gather<const N: usize>(states: [State; N], group: &mut [Lane<'_>]) {
-    for (lane, state) in group.iter_mut().zip(states) {
-        *lane.state = state;
-    }
+fn step(way: Way, count: usize, gain: usize) -> Step {
+    Step { way, count: count as u8, gain: gain.clamp(100, 10_000) as u16 }
 }
 
 #[cfg(test)]
@@ -362,28 +263,84 @@ mod tests {
     use super::*;
     use crate::base::digest::Sha1;
     use crate::base::digest::Sha1Stream;
+    use crate::base::digest_lanes::cpu::Avx2;
+    use crate::base::digest_lanes::cpu::Avx512;
+    use crate::base::digest_lanes::cpu::Sha;
 
-    #[test]
-    fn what_the_cpu_offers_passes_its_own_test_and_is_used() {
-        let each = Lanes::each();
-        assert!(each.iter().all(|(_, lanes, count)| lanes.is_right(*count)));
-        let best = Lanes::detect();
-        let has = |name: &str| each.iter().any(|(other, ..)| other.starts_with(name));
-        assert_eq!(best.interleaved >= INTERLEAVED_MAX_ELSEWHERE, has("SHA-NI"));
-        assert_eq!(best.wide == Wide::Avx512, has("AVX-512"));
+    const ONE_TO_SOME: [usize; 8] = [0, 1, 2, 3, 4, 8, 16, 40];
+
+    fn takes(lanes: Lanes) -> [[usize; 8]; 2] {
+        let sha1 = ONE_TO_SOME.map(|waiting| lanes.take::<Sha1Stream>(waiting));
+        [sha1, ONE_TO_SOME.map(|waiting| lanes.take::<Sha256Stream>(waiting))]
     }
 
     #[test]
     fn few_inputs_interleave_many_fill_vectors_and_none_is_left_out() {
-        let take = |interleaved, wide| {
-            let lanes = Lanes { interleaved, wide };
-            [0, 1, 2, 3, 4, 5, 8, 9, 12, 16, 40].map(|waiting| lanes.take::<Sha1Stream>(waiting))
-        };
-        assert_eq!(take(3, Wide::Avx512), [0, 1, 2, 3, 4, 5, 8, 8, 12, 16, 16]);
-        assert_eq!(take(4, Wide::Avx512), [0, 1, 2, 3, 4, 4, 4, 9, 12, 16, 16]);
-        assert_eq!(take(3, Wide::None), [0, 1, 2, 3, 3, 3, 3, 3, 3, 3, 3]);
-        assert_eq!(take(0, Wide::Avx2), [0, 1, 1, 3, 4, 5, 8, 8, 8, 8, 8]);
-        assert_eq!(take(0, Wide::None), [0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]);
+        let [sha1, sha256] = takes(Lanes::PORTABLE);
+        assert_eq!((sha1, sha256), ([0, 1, 1, 1, 1, 1, 1, 1], [0, 1, 1, 1, 1, 1, 1, 1]));
+        let lanes = Lanes::detect();
+        assert!(lanes.left_out().is_empty(), "{:?}", lanes.left_out());
+        for plan in [lanes.sha1, lanes.sha256] {
+            let last = plan[LANE_MAX];
+            assert_eq!(usize::from(last.count) == LANE_MAX, Avx512::ask().is_some());
+            let is_interleaved = matches!(plan[1].way, Way::Interleaved(_, 1));
+            assert_eq!(is_interleaved, Sha::ask().is_some());
+            for (waiting, step) in plan.iter().enumerate().skip(1) {
+                assert!((1..=waiting).contains(&usize::from(step.count)), "{step:?}");
+                assert!(step.gain >= 100, "{step:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_way_that_computes_a_wrong_digest_is_left_out_for_that_algorithm_alone_and_said() {
+        let all = Way::all();
+        for broken in all.iter().skip(1) {
+            let is_right = |way: Way, algorithm| way != *broken || algorithm == Algorithm::Sha1;
+            let lanes = Lanes::choose(&all, is_right);
+            assert_eq!(lanes.left_out(), [format!("SHA-256 by {broken}")]);
+            assert!(lanes.sha256.iter().all(|step| step.way != *broken));
+            assert_eq!(lanes.sha1, Lanes::detect().sha1);
+        }
+        let none = Lanes::choose(&all, |way, _| way == Way::Portable);
+        assert_eq!(none.left_out().len(), 2 * (all.len() - 1));
+        assert_eq!((none.sha1, none.sha256), (ONE_BY_ONE, ONE_BY_ONE));
+    }
+
+    #[test]
+    fn falling_back_goes_way_by_way() {
+        let mut ways = Way::all();
+        let mut last = usize::MAX;
+        while let Some(broken) = ways.pop() {
+            let lanes = Lanes::choose(&ways, |_, _| true);
+            let most = lanes.take::<Sha1Stream>(LANE_MAX);
+            assert!(most <= last, "without {broken} and what is faster, {most} go together");
+            last = most;
+        }
+        assert_eq!(last, 1);
+    }
+
+    #[test]
+    fn the_plan_is_the_one_that_takes_the_least_time() {
+        let ways = [Way::Portable, Way::Portable];
+        // One takes 2 for one input; the other does not exist for one input, and is not asked.
+        assert_eq!(plan(&ways, |_, count| count * 5)[7], step(Way::Portable, 1, 100));
+        let Some(avx2) = Avx2::ask() else { return };
+        let ways = [Way::Portable, Way::Avx2(avx2)];
+        let rate = |way: Way, count: usize| if way.lanes() == 1 { 100 } else { 50 * count };
+        let plan = plan(&ways, rate);
+        let counts = plan.map(|step| step.count);
+        assert_eq!(counts, [0, 1, 2, 3, 4, 5, 6, 7, 8, 8, 8, 8, 8, 8, 8, 8, 8]);
+        assert_eq!(plan[8].gain, 400);
+        assert_eq!(plan[1], step(Way::Portable, 1, 100));
+    }
+
+    #[test]
+    fn a_way_by_itself_takes_as_many_as_fit() {
+        for way in Way::all() {
+            let [sha1, sha256] = takes(Lanes::only(way));
+            assert_eq!((sha1[6], sha1[1], sha1), (way.lanes(), 1, sha256));
+        }
     }
 
     /// Cuts every input at the same kind of places and compares with one go.
@@ -422,13 +379,29 @@ mod tests {
             let length = |own: usize| if is_even { 1024 } else { own };
             let inputs: Vec<&[u8]> =
                 places.iter().map(|(start, own)| &bytes[*start..start + length(*own)]).collect();
-            let each = Lanes::each().into_iter().map(|(_, lanes, _)| lanes);
+            let each = Way::all().into_iter().map(Lanes::only);
             for lanes in each.chain([Lanes::detect()]) {
                 check::<Sha1Stream>(lanes, &inputs, cut, Sha1::of);
                 check::<Sha256Stream>(lanes, &inputs, cut, Sha256::of);
                 let mut leaves = vec![Sha256::of(b"untouched"); inputs.len()];
                 lanes.sha256_leaves(&inputs, &mut leaves);
                 assert!(leaves.iter().zip(&inputs).all(|(leaf, input)| *leaf == Sha256::of(input)));
+            }
+        }
+    }
+
+    #[test]
+    fn every_way_is_right_for_every_count_and_alignment() {
+        let bytes: Vec<u8> = (0..20_000).map(|at: usize| (at * 167 + at / 251) as u8).collect();
+        for lanes in Way::all().into_iter().map(Lanes::only).chain([Lanes::detect()]) {
+            for count in 1..=2 * LANE_MAX + 1 {
+                // Each input lies by 3 bytes more off a multiple of 64 than the one before.
+                for start in [0, 5, 40] {
+                    let inputs: Vec<&[u8]> =
+                        (0..count).map(|at| &bytes[start + 131 * at..][..192 + start]).collect();
+                    check::<Sha1Stream>(lanes, &inputs, 192, Sha1::of);
+                    check::<Sha256Stream>(lanes, &inputs, 192, Sha256::of);
+                }
             }
         }
     }

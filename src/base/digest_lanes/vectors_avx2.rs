@@ -1,5 +1,4 @@
-//! SHA-1 over eight inputs at once, each in an element of AVX2 vectors: for CPUs that have neither
-//! SHA instructions nor AVX-512.
+//! Eight inputs at once, each in an element of AVX2 vectors: for CPUs without AVX-512.
 
 use std::arch::x86_64::__m256i;
 use std::arch::x86_64::_mm256_add_epi32;
@@ -13,6 +12,7 @@ use std::arch::x86_64::_mm256_setzero_si256;
 use std::arch::x86_64::_mm256_shuffle_epi8;
 use std::arch::x86_64::_mm256_slli_epi32;
 use std::arch::x86_64::_mm256_srli_epi32;
+use std::arch::x86_64::_mm256_srlv_epi32;
 use std::arch::x86_64::_mm256_storeu_si256;
 use std::arch::x86_64::_mm256_unpackhi_epi32;
 use std::arch::x86_64::_mm256_unpackhi_epi64;
@@ -20,37 +20,124 @@ use std::arch::x86_64::_mm256_unpacklo_epi32;
 use std::arch::x86_64::_mm256_unpacklo_epi64;
 use std::arch::x86_64::_mm256_xor_si256;
 
+use crate::base::digest::Algorithm;
 use crate::base::digest::State;
-use crate::base::digest_lanes::eighty_rounds::eighty_rounds;
+use crate::base::digest_lanes::cpu::Avx2;
+use crate::base::digest_lanes::operations::Operations;
+use crate::base::digest_lanes::rounds::EightyRounds;
+use crate::base::digest_lanes::rounds::Rounds;
+use crate::base::digest_lanes::rounds::SixtyFourRounds;
+use crate::base::digest_lanes::vectors;
 
 /// Inputs taken at once.
 pub(crate) const LANES: usize = 8;
 
-/// Adds as many blocks of every input to its state as the shortest has. Lanes without work take
-/// any input.
-#[target_feature(enable = "avx2")]
-pub(crate) fn compress(states: &mut [State; LANES], inputs: &[&[[u8; 64]]; LANES]) {
-    let count = inputs.iter().map(|input| input.len()).min().unwrap_or(0);
-    let mut sums = unpack(states);
-    for at in 0..count {
-        let mut schedule = load(inputs, at);
-        let mut state = sums;
-        eighty_rounds!(state, schedule);
-        for (sum, word) in sums.iter_mut().zip(state) {
-            *sum = add(*sum, word);
+impl Operations<LANES> for Avx2 {
+    type Vector = __m256i;
+
+    #[inline(always)]
+    fn splat(self, word: u32) -> Self::Vector {
+        // SAFETY: needs AVX2, which `self` proves.
+        unsafe { _mm256_set1_epi32(word.cast_signed()) }
+    }
+
+    #[inline(always)]
+    fn gather(self, words: [u32; LANES]) -> Self::Vector {
+        // SAFETY: needs AVX2, which `self` proves; reads 32 bytes, which is what eight words of
+        // four are, and asks for no alignment.
+        unsafe { _mm256_loadu_si256(words.as_ptr().cast()) }
+    }
+
+    #[inline(always)]
+    fn scatter(self, vector: Self::Vector) -> [u32; LANES] {
+        let mut words = [0; LANES];
+        // SAFETY: needs AVX2, which `self` proves; writes 32 bytes, which is what eight words of
+        // four are, and asks for no alignment.
+        unsafe { _mm256_storeu_si256(words.as_mut_ptr().cast(), vector) }
+        words
+    }
+
+    #[inline(always)]
+    fn load(self, blocks: [&[u8; 64]; LANES]) -> [Self::Vector; 16] {
+        // SAFETY: needs AVX2, which `self` proves.
+        unsafe { load(blocks) }
+    }
+
+    #[inline(always)]
+    fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        // SAFETY: needs AVX2, which `self` proves.
+        unsafe { _mm256_add_epi32(a, b) }
+    }
+
+    #[inline(always)]
+    fn xor(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        // SAFETY: needs AVX2, which `self` proves.
+        unsafe { _mm256_xor_si256(a, b) }
+    }
+
+    #[inline(always)]
+    fn xor3(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector {
+        self.xor(a, self.xor(b, c))
+    }
+
+    #[inline(always)]
+    fn choose(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector {
+        // SAFETY: needs AVX2, which `self` proves.
+        unsafe { _mm256_xor_si256(c, _mm256_and_si256(a, _mm256_xor_si256(b, c))) }
+    }
+
+    #[inline(always)]
+    fn majority(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector {
+        // SAFETY: needs AVX2, which `self` proves.
+        unsafe {
+            let two = _mm256_and_si256(a, b);
+            _mm256_or_si256(two, _mm256_and_si256(c, _mm256_or_si256(a, b)))
         }
     }
-    pack(sums, states);
+
+    #[inline(always)]
+    fn rotate<const LEFT: i32, const RIGHT: i32>(self, a: Self::Vector) -> Self::Vector {
+        // SAFETY: needs AVX2, which `self` proves.
+        unsafe { _mm256_or_si256(_mm256_slli_epi32::<LEFT>(a), _mm256_srli_epi32::<RIGHT>(a)) }
+    }
+
+    #[inline(always)]
+    fn shift<const BITS: u32>(self, a: Self::Vector) -> Self::Vector {
+        // SAFETY: needs AVX2, which `self` proves.
+        unsafe { _mm256_srlv_epi32(a, _mm256_set1_epi32(BITS.cast_signed())) }
+    }
 }
 
-/// The block `at` of every input: vector i holds the i-th word of all.
+/// Adds as many blocks of every input to its state as the shortest has.
+pub(crate) fn compress(
+    proof: Avx2,
+    algorithm: Algorithm,
+    states: &mut [State; LANES],
+    inputs: &[&[[u8; 64]]; LANES],
+) {
+    // SAFETY (both): `proof` proves the features that are enabled in what is called.
+    match algorithm {
+        // SAFETY: see above.
+        Algorithm::Sha1 => unsafe { enabled::<EightyRounds>(proof, states, inputs) },
+        // SAFETY: see above.
+        Algorithm::Sha256 => unsafe { enabled::<SixtyFourRounds>(proof, states, inputs) },
+    }
+}
+
+/// Where everything is inlined into.
+#[target_feature(enable = "avx2")]
+fn enabled<R: Rounds>(proof: Avx2, states: &mut [State; LANES], inputs: &[&[[u8; 64]]; LANES]) {
+    vectors::compress::<R, Avx2, LANES>(proof, states, inputs);
+}
+
+/// The block of every input: vector i holds the i-th word of all.
 #[inline]
 #[target_feature(enable = "avx2")]
-pub(crate) fn load(inputs: &[&[[u8; 64]]; LANES], at: usize) -> [__m256i; 16] {
+fn load(blocks: [&[u8; 64]; LANES]) -> [__m256i; 16] {
     let mut words = [_mm256_setzero_si256(); 16];
     for (half, words) in words.as_chunks_mut::<8>().0.iter_mut().enumerate() {
-        for (row, input) in words.iter_mut().zip(inputs) {
-            *row = load_half(&input[at], half);
+        for (row, block) in words.iter_mut().zip(blocks) {
+            *row = load_half(block, half);
         }
         *words = transpose(*words);
     }
@@ -92,69 +179,4 @@ fn transpose(mut rows: [__m256i; 8]) -> [__m256i; 8] {
         words[4 + j] = _mm256_permute2x128_si256::<0x31>(rows[j], rows[4 + j]);
     }
     words
-}
-
-#[target_feature(enable = "avx2")]
-pub(crate) fn unpack(states: &[State; LANES]) -> [__m256i; 5] {
-    let mut sums = [_mm256_setzero_si256(); 5];
-    for (word, sum) in sums.iter_mut().enumerate() {
-        let column: [u32; LANES] = states.map(|state| state[word]);
-        // SAFETY: reads 32 bytes, and `column` has eight words of four; no alignment is asked.
-        *sum = unsafe { _mm256_loadu_si256(column.as_ptr().cast()) };
-    }
-    sums
-}
-
-#[target_feature(enable = "avx2")]
-pub(crate) fn pack(sums: [__m256i; 5], states: &mut [State; LANES]) {
-    for (word, sum) in sums.into_iter().enumerate() {
-        let mut column = [0u32; LANES];
-        // SAFETY: writes 32 bytes, and `column` has eight words of four; no alignment is asked.
-        unsafe { _mm256_storeu_si256(column.as_mut_ptr().cast(), sum) };
-        for (state, value) in states.iter_mut().zip(column) {
-            state[word] = value;
-        }
-    }
-}
-
-#[inline]
-#[target_feature(enable = "avx2")]
-pub(crate) fn splat(word: i32) -> __m256i {
-    _mm256_set1_epi32(word)
-}
-
-#[inline]
-#[target_feature(enable = "avx2")]
-pub(crate) fn add(a: __m256i, b: __m256i) -> __m256i {
-    _mm256_add_epi32(a, b)
-}
-
-#[inline]
-#[target_feature(enable = "avx2")]
-pub(crate) fn xor(a: __m256i, b: __m256i) -> __m256i {
-    _mm256_xor_si256(a, b)
-}
-
-#[inline]
-#[target_feature(enable = "avx2")]
-fn xor3(b: __m256i, c: __m256i, d: __m256i) -> __m256i {
-    xor(b, xor(c, d))
-}
-
-#[inline]
-#[target_feature(enable = "avx2")]
-fn choose(b: __m256i, c: __m256i, d: __m256i) -> __m256i {
-    xor(d, _mm256_and_si256(b, xor(c, d)))
-}
-
-#[inline]
-#[target_feature(enable = "avx2")]
-fn majority(b: __m256i, c: __m256i, d: __m256i) -> __m256i {
-    _mm256_or_si256(_mm256_and_si256(b, c), _mm256_and_si256(d, _mm256_or_si256(b, c)))
-}
-
-#[inline]
-#[target_feature(enable = "avx2")]
-fn rotate<const BITS: i32, const REST: i32>(a: __m256i) -> __m256i {
-    _mm256_or_si256(_mm256_slli_epi32::<BITS>(a), _mm256_srli_epi32::<REST>(a))
 }

@@ -1,4 +1,4 @@
-//! SHA-1 over sixteen inputs at once, each in an element of AVX-512 vectors.
+//! Sixteen inputs at once, each in an element of AVX-512 vectors.
 
 use std::arch::x86_64::__m512i;
 use std::arch::x86_64::_mm512_add_epi32;
@@ -6,9 +6,9 @@ use std::arch::x86_64::_mm512_loadu_si512;
 use std::arch::x86_64::_mm512_rol_epi32;
 use std::arch::x86_64::_mm512_set1_epi32;
 use std::arch::x86_64::_mm512_set4_epi32;
-use std::arch::x86_64::_mm512_setzero_si512;
 use std::arch::x86_64::_mm512_shuffle_epi8;
 use std::arch::x86_64::_mm512_shuffle_i32x4;
+use std::arch::x86_64::_mm512_srli_epi32;
 use std::arch::x86_64::_mm512_storeu_si512;
 use std::arch::x86_64::_mm512_ternarylogic_epi32;
 use std::arch::x86_64::_mm512_unpackhi_epi32;
@@ -17,37 +17,123 @@ use std::arch::x86_64::_mm512_unpacklo_epi32;
 use std::arch::x86_64::_mm512_unpacklo_epi64;
 use std::arch::x86_64::_mm512_xor_si512;
 
+use crate::base::digest::Algorithm;
 use crate::base::digest::State;
-use crate::base::digest_lanes::eighty_rounds::eighty_rounds;
+use crate::base::digest_lanes::cpu::Avx512;
+use crate::base::digest_lanes::operations::Operations;
+use crate::base::digest_lanes::rounds::EightyRounds;
+use crate::base::digest_lanes::rounds::Rounds;
+use crate::base::digest_lanes::rounds::SixtyFourRounds;
+use crate::base::digest_lanes::vectors;
 
 /// Inputs taken at once.
 pub(crate) const LANES: usize = 16;
 
-/// Adds as many blocks of every input to its state as the shortest has. Lanes without work take
-/// any input.
-#[target_feature(enable = "avx512f,avx512bw")]
-pub(crate) fn compress(states: &mut [State; LANES], inputs: &[&[[u8; 64]]; LANES]) {
-    let count = inputs.iter().map(|input| input.len()).min().unwrap_or(0);
-    let mut sums = unpack(states);
-    for at in 0..count {
-        let mut schedule = load(inputs, at);
-        let mut state = sums;
-        eighty_rounds!(state, schedule);
-        for (sum, word) in sums.iter_mut().zip(state) {
-            *sum = add(*sum, word);
-        }
+impl Operations<LANES> for Avx512 {
+    type Vector = __m512i;
+
+    #[inline(always)]
+    fn splat(self, word: u32) -> Self::Vector {
+        // SAFETY: needs AVX-512F, which `self` proves.
+        unsafe { _mm512_set1_epi32(word.cast_signed()) }
     }
-    pack(sums, states);
+
+    #[inline(always)]
+    fn gather(self, words: [u32; LANES]) -> Self::Vector {
+        // SAFETY: needs AVX-512F, which `self` proves; reads 64 bytes, which is what sixteen words
+        // of four are, and asks for no alignment.
+        unsafe { _mm512_loadu_si512(words.as_ptr().cast()) }
+    }
+
+    #[inline(always)]
+    fn scatter(self, vector: Self::Vector) -> [u32; LANES] {
+        let mut words = [0; LANES];
+        // SAFETY: needs AVX-512F, which `self` proves; writes 64 bytes, which is what sixteen words
+        // of four are, and asks for no alignment.
+        unsafe { _mm512_storeu_si512(words.as_mut_ptr().cast(), vector) }
+        words
+    }
+
+    #[inline(always)]
+    fn load(self, blocks: [&[u8; 64]; LANES]) -> [Self::Vector; 16] {
+        // SAFETY: needs AVX-512F and AVX-512BW, which `self` proves.
+        unsafe { load(blocks) }
+    }
+
+    #[inline(always)]
+    fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        // SAFETY: needs AVX-512F, which `self` proves.
+        unsafe { _mm512_add_epi32(a, b) }
+    }
+
+    #[inline(always)]
+    fn xor(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        // SAFETY: needs AVX-512F, which `self` proves.
+        unsafe { _mm512_xor_si512(a, b) }
+    }
+
+    // The constants are truth tables: bit (a << 2 | b << 1 | c) is the result.
+
+    #[inline(always)]
+    fn xor3(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector {
+        // SAFETY: needs AVX-512F, which `self` proves.
+        unsafe { _mm512_ternarylogic_epi32::<0x96>(a, b, c) }
+    }
+
+    #[inline(always)]
+    fn choose(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector {
+        // SAFETY: needs AVX-512F, which `self` proves.
+        unsafe { _mm512_ternarylogic_epi32::<0xca>(a, b, c) }
+    }
+
+    #[inline(always)]
+    fn majority(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector {
+        // SAFETY: needs AVX-512F, which `self` proves.
+        unsafe { _mm512_ternarylogic_epi32::<0xe8>(a, b, c) }
+    }
+
+    #[inline(always)]
+    fn rotate<const LEFT: i32, const RIGHT: i32>(self, a: Self::Vector) -> Self::Vector {
+        // SAFETY: needs AVX-512F, which `self` proves.
+        unsafe { _mm512_rol_epi32::<LEFT>(a) }
+    }
+
+    #[inline(always)]
+    fn shift<const BITS: u32>(self, a: Self::Vector) -> Self::Vector {
+        // SAFETY: needs AVX-512F, which `self` proves.
+        unsafe { _mm512_srli_epi32::<BITS>(a) }
+    }
 }
 
-/// The block `at` of every input: vector i holds the i-th word of all.
+/// Adds as many blocks of every input to its state as the shortest has.
+pub(crate) fn compress(
+    proof: Avx512,
+    algorithm: Algorithm,
+    states: &mut [State; LANES],
+    inputs: &[&[[u8; 64]]; LANES],
+) {
+    // SAFETY (both): `proof` proves the features that are enabled in what is called.
+    match algorithm {
+        // SAFETY: see above.
+        Algorithm::Sha1 => unsafe { enabled::<EightyRounds>(proof, states, inputs) },
+        // SAFETY: see above.
+        Algorithm::Sha256 => unsafe { enabled::<SixtyFourRounds>(proof, states, inputs) },
+    }
+}
+
+/// Where everything is inlined into.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx2")]
+fn enabled<R: Rounds>(proof: Avx512, states: &mut [State; LANES], inputs: &[&[[u8; 64]]; LANES]) {
+    vectors::compress::<R, Avx512, LANES>(proof, states, inputs);
+}
+
+/// The block of every input: vector i holds the i-th word of all.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
-fn load(inputs: &[&[[u8; 64]]; LANES], at: usize) -> [__m512i; 16] {
+fn load(blocks: [&[u8; 64]; LANES]) -> [__m512i; 16] {
     let big_endian = _mm512_set4_epi32(0x0c0d_0e0f, 0x0809_0a0b, 0x0405_0607, 0x0001_0203);
     let mut rows = [big_endian; 16];
-    for (row, input) in rows.iter_mut().zip(inputs) {
-        let block: &[u8; 64] = &input[at];
+    for (row, block) in rows.iter_mut().zip(blocks) {
         // SAFETY: reads 64 bytes, and `block` is a reference to exactly 64; the load asks for no
         // alignment.
         let raw = unsafe { _mm512_loadu_si512(block.as_ptr().cast()) };
@@ -94,71 +180,4 @@ fn transpose_fours(rows: [__m512i; 16]) -> [__m512i; 16] {
         words[12 + j] = _mm512_shuffle_i32x4::<0xdd>(odd, odd_next);
     }
     words
-}
-
-#[target_feature(enable = "avx512f,avx512bw")]
-fn unpack(states: &[State; LANES]) -> [__m512i; 5] {
-    let mut sums = [_mm512_setzero_si512(); 5];
-    for (word, sum) in sums.iter_mut().enumerate() {
-        let column: [u32; LANES] = states.map(|state| state[word]);
-        // SAFETY: reads 64 bytes, and `column` has sixteen words of four; no alignment is asked.
-        *sum = unsafe { _mm512_loadu_si512(column.as_ptr().cast()) };
-    }
-    sums
-}
-
-#[target_feature(enable = "avx512f,avx512bw")]
-fn pack(sums: [__m512i; 5], states: &mut [State; LANES]) {
-    for (word, sum) in sums.into_iter().enumerate() {
-        let mut column = [0u32; LANES];
-        // SAFETY: writes 64 bytes, and `column` has sixteen words of four; no alignment is asked.
-        unsafe { _mm512_storeu_si512(column.as_mut_ptr().cast(), sum) };
-        for (state, value) in states.iter_mut().zip(column) {
-            state[word] = value;
-        }
-    }
-}
-
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw")]
-fn splat(word: i32) -> __m512i {
-    _mm512_set1_epi32(word)
-}
-
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw")]
-fn add(a: __m512i, b: __m512i) -> __m512i {
-    _mm512_add_epi32(a, b)
-}
-
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw")]
-fn xor(a: __m512i, b: __m512i) -> __m512i {
-    _mm512_xor_si512(a, b)
-}
-
-// The constants are truth tables: bit (b << 2 | c << 1 | d) is the result.
-
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw")]
-fn xor3(b: __m512i, c: __m512i, d: __m512i) -> __m512i {
-    _mm512_ternarylogic_epi32::<0x96>(b, c, d)
-}
-
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw")]
-fn choose(b: __m512i, c: __m512i, d: __m512i) -> __m512i {
-    _mm512_ternarylogic_epi32::<0xca>(b, c, d)
-}
-
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw")]
-fn majority(b: __m512i, c: __m512i, d: __m512i) -> __m512i {
-    _mm512_ternarylogic_epi32::<0xe8>(b, c, d)
-}
-
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw")]
-fn rotate<const BITS: i32, const REST: i32>(a: __m512i) -> __m512i {
-    _mm512_rol_epi32::<BITS>(a)
 }

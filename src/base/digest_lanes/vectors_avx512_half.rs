@@ -1,60 +1,108 @@
-//! SHA-1 over eight inputs at once by the AVX-512 instructions on half vectors: as AVX2, with one
-//! operation where that needs two or three, and for up to eight inputs better than half-empty
-//! vectors of sixteen.
+//! Eight inputs at once by the AVX-512 instructions on half vectors: as AVX2, with one operation
+//! where that needs two or three, and for up to eight inputs better than half-empty vectors of
+//! sixteen.
 
 use std::arch::x86_64::__m256i;
 use std::arch::x86_64::_mm256_rol_epi32;
 use std::arch::x86_64::_mm256_ternarylogic_epi32;
 
+use crate::base::digest::Algorithm;
 use crate::base::digest::State;
-use crate::base::digest_lanes::eighty_rounds::eighty_rounds;
+use crate::base::digest_lanes::cpu::Avx512;
+use crate::base::digest_lanes::operations::Operations;
+use crate::base::digest_lanes::rounds::EightyRounds;
+use crate::base::digest_lanes::rounds::Rounds;
+use crate::base::digest_lanes::rounds::SixtyFourRounds;
+use crate::base::digest_lanes::vectors;
 use crate::base::digest_lanes::vectors_avx2::LANES;
-use crate::base::digest_lanes::vectors_avx2::add;
-use crate::base::digest_lanes::vectors_avx2::load;
-use crate::base::digest_lanes::vectors_avx2::pack;
-use crate::base::digest_lanes::vectors_avx2::splat;
-use crate::base::digest_lanes::vectors_avx2::unpack;
-use crate::base::digest_lanes::vectors_avx2::xor;
 
-/// Adds as many blocks of every input to its state as the shortest has. Lanes without work take
-/// any input.
-#[target_feature(enable = "avx2,avx512f,avx512vl")]
-pub(crate) fn compress(states: &mut [State; LANES], inputs: &[&[[u8; 64]]; LANES]) {
-    let count = inputs.iter().map(|input| input.len()).min().unwrap_or(0);
-    let mut sums = unpack(states);
-    for at in 0..count {
-        let mut schedule = load(inputs, at);
-        let mut state = sums;
-        eighty_rounds!(state, schedule);
-        for (sum, word) in sums.iter_mut().zip(state) {
-            *sum = add(*sum, word);
-        }
+/// The proof again, for the half vectors.
+#[derive(Clone, Copy)]
+struct Half(Avx512);
+
+impl Operations<LANES> for Half {
+    type Vector = __m256i;
+
+    #[inline(always)]
+    fn splat(self, word: u32) -> Self::Vector {
+        self.0.avx2().splat(word)
     }
-    pack(sums, states);
+
+    #[inline(always)]
+    fn gather(self, words: [u32; LANES]) -> Self::Vector {
+        self.0.avx2().gather(words)
+    }
+
+    #[inline(always)]
+    fn scatter(self, vector: Self::Vector) -> [u32; LANES] {
+        self.0.avx2().scatter(vector)
+    }
+
+    #[inline(always)]
+    fn load(self, blocks: [&[u8; 64]; LANES]) -> [Self::Vector; 16] {
+        self.0.avx2().load(blocks)
+    }
+
+    #[inline(always)]
+    fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        self.0.avx2().add(a, b)
+    }
+
+    #[inline(always)]
+    fn xor(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        self.0.avx2().xor(a, b)
+    }
+
+    // The constants are truth tables: bit (a << 2 | b << 1 | c) is the result.
+
+    #[inline(always)]
+    fn xor3(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector {
+        // SAFETY: needs AVX-512VL, which `self.0` proves.
+        unsafe { _mm256_ternarylogic_epi32::<0x96>(a, b, c) }
+    }
+
+    #[inline(always)]
+    fn choose(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector {
+        // SAFETY: needs AVX-512VL, which `self.0` proves.
+        unsafe { _mm256_ternarylogic_epi32::<0xca>(a, b, c) }
+    }
+
+    #[inline(always)]
+    fn majority(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector {
+        // SAFETY: needs AVX-512VL, which `self.0` proves.
+        unsafe { _mm256_ternarylogic_epi32::<0xe8>(a, b, c) }
+    }
+
+    #[inline(always)]
+    fn rotate<const LEFT: i32, const RIGHT: i32>(self, a: Self::Vector) -> Self::Vector {
+        // SAFETY: needs AVX-512VL, which `self.0` proves.
+        unsafe { _mm256_rol_epi32::<LEFT>(a) }
+    }
+
+    #[inline(always)]
+    fn shift<const BITS: u32>(self, a: Self::Vector) -> Self::Vector {
+        self.0.avx2().shift::<BITS>(a)
+    }
 }
 
-// The constants are truth tables: bit (b << 2 | c << 1 | d) is the result.
-
-#[inline]
-#[target_feature(enable = "avx2,avx512f,avx512vl")]
-fn xor3(b: __m256i, c: __m256i, d: __m256i) -> __m256i {
-    _mm256_ternarylogic_epi32::<0x96>(b, c, d)
+/// Adds as many blocks of every input to its state as the shortest has.
+pub(crate) fn compress(
+    proof: Avx512,
+    algorithm: Algorithm,
+    states: &mut [State; LANES],
+    inputs: &[&[[u8; 64]]; LANES],
+) {
+    // SAFETY (both): `proof` proves the features that are enabled in what is called.
+    match algorithm {
+        // SAFETY: see above.
+        Algorithm::Sha1 => unsafe { enabled::<EightyRounds>(proof, states, inputs) },
+        // SAFETY: see above.
+        Algorithm::Sha256 => unsafe { enabled::<SixtyFourRounds>(proof, states, inputs) },
+    }
 }
 
-#[inline]
-#[target_feature(enable = "avx2,avx512f,avx512vl")]
-fn choose(b: __m256i, c: __m256i, d: __m256i) -> __m256i {
-    _mm256_ternarylogic_epi32::<0xca>(b, c, d)
-}
-
-#[inline]
-#[target_feature(enable = "avx2,avx512f,avx512vl")]
-fn majority(b: __m256i, c: __m256i, d: __m256i) -> __m256i {
-    _mm256_ternarylogic_epi32::<0xe8>(b, c, d)
-}
-
-#[inline]
-#[target_feature(enable = "avx2,avx512f,avx512vl")]
-fn rotate<const BITS: i32, const REST: i32>(a: __m256i) -> __m256i {
-    _mm256_rol_epi32::<BITS>(a)
+/// Where everything is inlined into.
+#[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl")]
+fn enabled<R: Rounds>(proof: Avx512, states: &mut [State; LANES], inputs: &[&[[u8; 64]]; LANES]) {
+    vectors::compress::<R, Half, LANES>(Half(proof), states, inputs);
 }

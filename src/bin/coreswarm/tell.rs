@@ -35,6 +35,14 @@ pub(crate) fn words(alert: &Alert) -> String {
         AlertKind::TrackerWarning { url, message } => format!("tracker {url} warns: {message}"),
         AlertKind::TrackerError { url, message } => format!("tracker {url}: {message}"),
         AlertKind::Listening { address } => format!("accepting peers at {address}"),
+        AlertKind::HashingFellBack { left_out } => {
+            let left_out = left_out.join(", ");
+            format!(
+                "shard {}: its core is faulty, it computed wrong digests in {left_out}; hashing \
+                 goes on without, slower: test or replace the CPU",
+                alert.shard
+            )
+        }
         AlertKind::Storage(error) => error.to_string(),
         AlertKind::SlowTurn { took, operation } => {
             format!("shard {}: a turn took {took:?}, most of it in {operation}", alert.shard)
@@ -53,5 +61,6 @@ pub(crate) fn is_important(alert: &Alert) -> bool {
             | AlertKind::TrackerError { .. }
             | AlertKind::TrackerWarning { .. }
             | AlertKind::PeerBanned { .. }
+            | AlertKind::HashingFellBack { .. }
     )
 }

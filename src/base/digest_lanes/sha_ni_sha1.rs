@@ -2,11 +2,9 @@
 //! the one before it, so those of other inputs fill the gaps almost for free.
 
 use std::arch::x86_64::__m128i;
-use std::arch::x86_64::_MM_HINT_T0;
 use std::arch::x86_64::_mm_add_epi32;
 use std::arch::x86_64::_mm_extract_epi32;
 use std::arch::x86_64::_mm_loadu_si128;
-use std::arch::x86_64::_mm_prefetch;
 use std::arch::x86_64::_mm_set_epi32;
 use std::arch::x86_64::_mm_set_epi64x;
 use std::arch::x86_64::_mm_setzero_si128;
@@ -18,6 +16,8 @@ use std::arch::x86_64::_mm_shuffle_epi8;
 use std::arch::x86_64::_mm_xor_si128;
 
 use crate::base::digest::State;
+use crate::base::digest_lanes::cpu::Sha;
+use crate::base::digest_lanes::cpu::ask_for;
 
 /// Blocks that are asked for before they are needed, 1 KiB: a lone input from memory that is in no
 /// cache takes half as long again without.
@@ -66,9 +66,17 @@ impl Lane {
 }
 
 /// Adds as many blocks of every input to its state as the shortest has.
-#[inline]
+pub(crate) fn compress<const N: usize>(
+    _proof: Sha,
+    states: [&mut State; N],
+    inputs: [&[[u8; 64]]; N],
+) {
+    // SAFETY: needs the SHA instructions, SSSE3 and SSE4.1, which `_proof` proves.
+    unsafe { enabled(states, inputs) }
+}
+
 #[target_feature(enable = "sha,sse2,ssse3,sse4.1")]
-pub(crate) fn compress<const N: usize>(states: [&mut State; N], inputs: [&[[u8; 64]]; N]) {
+fn enabled<const N: usize>(states: [&mut State; N], inputs: [&[[u8; 64]]; N]) {
     let count = inputs.iter().map(|input| input.len()).min().unwrap_or(0);
     let zero = _mm_setzero_si128();
     let mut sums = [(zero, zero); N];
@@ -90,15 +98,6 @@ pub(crate) fn compress<const N: usize>(states: [&mut State; N], inputs: [&[[u8; 
     for (sum, state) in sums.iter().zip(states) {
         pack(*sum, state);
     }
-}
-
-/// Has memory brought into the cache.
-#[inline]
-#[allow(unused_unsafe, reason = "newer compilers take the prefetch for safe")]
-fn ask_for(block: *const [u8; 64]) {
-    // SAFETY: a prefetch changes nothing that the program sees and never faults, whatever the
-    // address; `block` may lie behind the end of the input.
-    unsafe { _mm_prefetch::<_MM_HINT_T0>(block.cast()) }
 }
 
 /// The sixteen words of a block, each four with the first one highest.
