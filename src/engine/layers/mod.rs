@@ -7,7 +7,6 @@
 
 mod flights;
 mod leaves;
-mod proofs;
 mod tree;
 
 use std::collections::BTreeSet;
@@ -21,13 +20,11 @@ use crate::base::limits::BLOCK_LEN;
 use crate::base::slots::SlotId;
 use crate::codec::hash_request::HashRequest;
 use crate::codec::hash_request::hashes;
-use crate::content::merkle;
 use crate::content::torrent::Torrent;
 use crate::engine::layers::flights::Aim;
 use crate::engine::layers::flights::Flights;
 use crate::engine::layers::leaves::Leaves;
 use crate::engine::layers::leaves::PieceTree;
-use crate::engine::layers::proofs::Proofs;
 use crate::engine::layers::tree::Tree;
 use crate::engine::layers::tree::range;
 
@@ -49,7 +46,6 @@ pub(crate) struct Layers {
     verifiable: Option<Bitfield>,
     leaves: Leaves,
     flights: Flights,
-    proofs: Proofs,
 }
 
 /// What an answer brought.
@@ -82,7 +78,6 @@ impl Layers {
             verifiable: None,
             leaves: Leaves::default(),
             flights: Flights::default(),
-            proofs: Proofs::default(),
         };
         let mut verifiable = Bitfield::zeros(torrent.piece_count());
         let mut behind = 0;
@@ -154,19 +149,11 @@ impl Layers {
     /// The answer to a peer's request; `None`: it must be rejected. We serve piece layers that we
     /// know whole, and leaves where a piece is one block; other leaves would have to be hashed
     /// anew, and layers between are nobody's duty (BEP 52).
-    pub(crate) fn answer(
-        &mut self,
-        request: &HashRequest,
-        torrent: &Torrent,
-    ) -> Option<Vec<Sha256>> {
-        if !request.is_sound() || request.base != base(torrent) {
-            return None;
-        }
-        let file = torrent.file_with_root(&request.root)?;
-        let fetched = || self.trees.get(self.files.binary_search(&file).ok()?)?.layer();
-        let layer = torrent.layer(file).or_else(fetched)?;
-        let height = request.base + merkle::height(layer.len());
-        self.proofs.prove(file, layer, height, range(request))
+    pub(crate) fn answer(&self, request: &HashRequest, torrent: &Torrent) -> Option<Vec<Sha256>> {
+        let file = torrent.file_with_root(&request.root).filter(|_| request.is_sound())?;
+        let range = range(request);
+        let fetched = || self.trees.get(self.files.binary_search(&file).ok()?)?.prove(range);
+        torrent.prove_pieces(file, range).or_else(fetched)
     }
 
     // handle_*: what the world did.

@@ -7,6 +7,7 @@ use crate::base::limits::HASH_TIMEOUT;
 use crate::codec::hash_request::HASH_LEN;
 use crate::content::make::TorrentMaker;
 use crate::content::make::TorrentVersion;
+use crate::content::merkle;
 
 const PIECE: u64 = 32_768;
 
@@ -35,7 +36,7 @@ fn wire(hashes: &[Sha256]) -> Vec<u8> {
 
 /// Asks peer 0, who has everything, until nothing is left to ask.
 fn fetch_all(layers: &mut Layers, bare: &Torrent, whole: &Torrent) -> usize {
-    let mut seed = Layers::new(whole);
+    let seed = Layers::new(whole);
     let mut count = 0;
     while let Some(request) = layers.poll_request(Instant::ZERO, peer(0), |_| true, bare) {
         let answer = seed.answer(&request, whole).expect("a seed has what it is asked for");
@@ -81,7 +82,7 @@ fn what_was_fetched_is_served_on() {
 #[test]
 fn requests_that_nobody_must_serve_are_rejected() {
     let (whole, _) = torrents(&[1, 600]);
-    let mut layers = Layers::new(&whole);
+    let layers = Layers::new(&whole);
     let root = whole.file_root(FileIndex(1)).or(whole.file_root(FileIndex(2))).unwrap();
     let good = HashRequest { root, base: 1, index: 0, length: 512, proof_layers: 9 };
     assert_eq!(layers.answer(&good, &whole).map(|hashes| hashes.len()), Some(513));
@@ -104,7 +105,7 @@ fn requests_that_nobody_must_serve_are_rejected() {
     let v1 = TorrentMaker::single("x", PIECE).with_piece_length(PIECE as u32);
     let v1 = v1.finish(&[crate::base::digest::Sha1([0; 20])]).unwrap();
     let v1 = Torrent::parse(&v1).unwrap();
-    let mut layers = Layers::new(&v1);
+    let layers = Layers::new(&v1);
     assert!(layers.is_complete() && layers.verifiable().is_none());
     assert_eq!(layers.answer(&good, &v1), None);
 }
@@ -112,7 +113,7 @@ fn requests_that_nobody_must_serve_are_rejected() {
 #[test]
 fn a_liar_is_known_at_once_and_another_peer_is_asked() {
     let (whole, bare) = torrents(&[600]);
-    let mut seed = Layers::new(&whole);
+    let seed = Layers::new(&whole);
     let lies: [fn(&mut Vec<u8>); 4] = [
         |bytes| bytes[40] ^= 1,
         |bytes| *bytes.last_mut().unwrap() ^= 1,

@@ -7,6 +7,7 @@ use crate::base::limits::HASH_REQUEST_LEN_MAX;
 use crate::codec::hash_request::HashRequest;
 use crate::content::merkle;
 use crate::content::merkle::HashRange;
+use crate::content::piece_layer::PieceLayer;
 
 /// Roots of pieces per part.
 pub(crate) const PART_LEN: u32 = HASH_REQUEST_LEN_MAX;
@@ -21,10 +22,12 @@ pub(crate) struct Tree {
     base: u32,
     /// The layer of the root above the leaves.
     height: u32,
-    /// The layer without padding; empty until a part of it is known.
+    /// The layer without padding; empty until a part of it is known, and once it is whole.
     roots: Vec<Sha256>,
     is_known: Vec<bool>,
     known_count: usize,
+    /// The same with the nodes above, once it is whole.
+    layer: Option<PieceLayer>,
 }
 
 impl Tree {
@@ -33,7 +36,16 @@ impl Tree {
         let count = pieces.len() as u32;
         let height = base + merkle::height(count as usize);
         let is_known = vec![false; count.div_ceil(PART_LEN) as usize];
-        Tree { root, pieces, base, height, roots: Vec::new(), is_known, known_count: 0 }
+        Tree {
+            root,
+            pieces,
+            base,
+            height,
+            roots: Vec::new(),
+            is_known,
+            known_count: 0,
+            layer: None,
+        }
     }
 
     pub(crate) fn pieces(&self) -> Range<u32> {
@@ -58,12 +70,18 @@ impl Tree {
     pub(crate) fn root_of(&self, piece: u32) -> Option<Sha256> {
         let at = piece.checked_sub(self.pieces.start)? as usize;
         let is_known = *self.is_known.get(at / PART_LEN as usize)?;
-        self.roots.get(at).copied().filter(|_| is_known)
+        let roots = self.layer().unwrap_or(&self.roots);
+        roots.get(at).copied().filter(|_| is_known)
     }
 
     /// The whole layer, once it is known.
     pub(crate) fn layer(&self) -> Option<&[Sha256]> {
-        self.is_complete().then_some(&self.roots)
+        self.layer.as_ref().map(PieceLayer::nodes)
+    }
+
+    /// The answer to a peer's request for a part of the layer, once it is whole.
+    pub(crate) fn prove(&self, range: HashRange) -> Option<Vec<Sha256>> {
+        self.layer.as_ref()?.prove_pieces(range)
     }
 
     /// What a peer is asked for `part`: as many nodes as it has, proved up to the root.
@@ -81,12 +99,18 @@ impl Tree {
         if !merkle::verify(hashes, self.root, self.height, range) {
             return false;
         }
+        if self.is_complete() {
+            return true;
+        }
         self.roots.resize(self.pieces.len(), self.root);
         let (start, count) = (part * PART_LEN as usize, self.pieces_of(part).len());
         let place = self.roots.get_mut(start..start + count);
         if let (Some(place), Some(roots)) = (place, hashes.get(..count)) {
             place.copy_from_slice(roots);
             self.known_count += usize::from(!std::mem::replace(&mut self.is_known[part], true));
+        }
+        if self.is_complete() && self.layer.is_none() {
+            self.layer = Some(PieceLayer::new(std::mem::take(&mut self.roots).into(), self.base));
         }
         true
     }
