@@ -203,7 +203,7 @@ fn bit(algorithm: Algorithm, index: usize) -> u16 {
 }
 
 /// MB/s of a core by each way with all its lanes, by [`Way::index`], the lower of pieces and leaves
-/// (`cargo bench --bench hashing`; Intel Xeon with AVX-512 at 3.5 GHz, 2026-11-21). The first is
+/// (`cargo bench --bench hashing`; Intel Xeon with AVX-512 at 3.8 GHz, 2026-11-21). The first is
 /// what the crates do without SHA instructions; with those the second is never slower.
 const RATES_SHA1: [u16; 8] = [810, 2000, 2450, 2300, 2140, 3600, 5400, 6800];
 const RATES_SHA256: [u16; 8] = [400, 1860, 2250, 2280, 2250, 1630, 2840, 3800];
