@@ -118,7 +118,7 @@ impl Rounds for EightyRounds {
             40 41 42 43 44 45 46 47 48 49 50 51 52 53 54 55 56 57 58 59
             60 61 62 63 64 65 66 67 68 69 70 71 72 73 74 75 76 77 78 79
         => {
-            if ROUND >= 16 {
+            if matches!(ROUND, 16..) {
                 // The words of 3, 8, 14 and 16 rounds ago.
                 let near = o.xor3(schedule[(ROUND + 13) % 16], schedule[(ROUND + 8) % 16],
                     schedule[(ROUND + 2) % 16]);
@@ -155,7 +155,7 @@ impl Rounds for SixtyFourRounds {
             32 33 34 35 36 37 38 39 40 41 42 43 44 45 46 47
             48 49 50 51 52 53 54 55 56 57 58 59 60 61 62 63
         => {
-            if ROUND >= 16 {
+            if matches!(ROUND, 16..) {
                 // The words of 2 and 15 rounds ago, and below those of 7 and 16.
                 let (near, far) = (schedule[(ROUND + 14) % 16], schedule[(ROUND + 1) % 16]);
                 let near = o.xor3(
