@@ -14,7 +14,6 @@ impl Bitfield {
         Bitfield { bytes: vec![0; len.div_ceil(8) as usize].into(), len, ones: 0 }
     }
 
-    #[allow(dead_code, reason = "simulated peers, tests and the picker's bench have everything")]
     pub(crate) fn ones(len: u32) -> Bitfield {
         let mut bytes: Box<[u8]> = vec![0xff; len.div_ceil(8) as usize].into();
         if !len.is_multiple_of(8)
@@ -74,6 +73,14 @@ impl Bitfield {
         let bytes: Box<[u8]> = pairs.map(|(ours, theirs)| ours & theirs).collect();
         let ones = bytes.iter().map(|byte| byte.count_ones()).sum();
         Bitfield { bytes, len: self.len.min(other.len), ones }
+    }
+
+    /// The bits of this one that the other does not have.
+    pub(crate) fn without(&self, other: &Bitfield) -> Bitfield {
+        let others = other.bytes.iter().copied().chain(std::iter::repeat(0));
+        let bytes: Box<[u8]> = self.bytes.iter().zip(others).map(|(a, b)| a & !b).collect();
+        let ones = bytes.iter().map(|byte| byte.count_ones()).sum();
+        Bitfield { bytes, len: self.len, ones }
     }
 
     /// The set bits, rising; empty bytes are skipped eight bits at a time.

@@ -5,6 +5,7 @@
 pub(crate) mod arriving;
 pub(crate) mod assemblies;
 pub(crate) mod file_progress;
+pub(crate) mod late_check;
 pub(crate) mod readings;
 pub(crate) mod state;
 pub(crate) mod step_announce;
@@ -186,6 +187,9 @@ impl Swarm {
         }
         if self.check.is_some() {
             self.go_on_checking(now, turn);
+        }
+        if self.late_check.is_some() {
+            self.go_on_late_check(turn);
         }
         if let Some(id) = self.due.pop_front()
             && let Some(peer) = self.peers.get_mut(id)

@@ -35,6 +35,7 @@ use crate::engine::peer::speech::state::Peer;
 use crate::engine::pick::Picker;
 use crate::engine::swarm::assemblies::Assemblies;
 use crate::engine::swarm::file_progress::FileProgress;
+use crate::engine::swarm::late_check::LateCheck;
 use crate::engine::swarm::readings::Check;
 use crate::engine::swarm::readings::Readings;
 use crate::engine::turn::Purpose;
@@ -84,6 +85,8 @@ pub(crate) struct Swarm {
     pub(crate) assemblies: Assemblies,
     pub(crate) readings: Readings,
     pub(crate) check: Option<Check>,
+    /// Pieces on the disk that could not be checked with the others.
+    pub(crate) late_check: Option<LateCheck>,
     /// Pieces that passed and are being written.
     pub(crate) writing: BTreeSet<PieceIndex>,
     pub(crate) files: FileProgress,
@@ -151,6 +154,7 @@ impl Swarm {
             assemblies: Assemblies::default(),
             readings: Readings::default(),
             check: None,
+            late_check: None,
             writing: BTreeSet::new(),
             files: FileProgress::default(),
             layers: Layers::new(&addition.torrent),

@@ -1,5 +1,6 @@
 //! Opening, checking and creating: from a name to a swarm that knows what it has.
 
+use crate::base::bitfield::Bitfield;
 use crate::base::buffer::SharedBuf;
 use crate::base::ids::PieceIndex;
 use crate::base::instant::Instant;
@@ -10,6 +11,7 @@ use crate::engine::disk::DiskOp;
 use crate::engine::disk::FileSeen;
 use crate::engine::hasher::HashJob;
 use crate::engine::swarm::file_progress::FileProgress;
+use crate::engine::swarm::late_check::LateCheck;
 use crate::engine::swarm::readings::Check;
 use crate::engine::swarm::readings::READ_LEN;
 use crate::engine::swarm::readings::READING_MAX;
@@ -22,7 +24,13 @@ impl Swarm {
     /// The files were looked at: hash every piece that may be there.
     pub(crate) fn handle_opened(&mut self, now: Instant, turn: &mut Turn, seen: Vec<FileSeen>) {
         self.files = FileProgress::new(seen);
-        self.check = Some(Check::new(self.files.plausible(&self.torrent)));
+        let mut plausible = self.files.plausible(&self.torrent);
+        if let Some(known) = self.unverifiable_but() {
+            let late = LateCheck::new(&plausible, known);
+            plausible = plausible.and(known);
+            self.late_check = late;
+        }
+        self.check = Some(Check::new(plausible));
         self.phase = Phase::Checking;
         self.go_on_checking(now, turn);
     }
@@ -43,6 +51,47 @@ impl Swarm {
         if is_read && self.readings.len() == 0 {
             self.end_check(now, turn);
         }
+    }
+
+    /// The pieces that can be verified, where that is not all of them: a v1 hash is enough to go
+    /// on, a v2 piece whose root is not known has nothing.
+    pub(crate) fn unverifiable_but(&self) -> Option<&Bitfield> {
+        let has_v1 = self.torrent.info_hashes().v1().is_some();
+        self.layers.verifiable().filter(|_| !has_v1)
+    }
+
+    /// Starts reads of pieces whose roots came late.
+    pub(crate) fn go_on_late_check(&mut self, turn: &mut Turn) {
+        while self.phase == Phase::Active && self.readings.len() < READING_MAX {
+            if turn.checks.left() < u64::from(READ_LEN) {
+                self.is_starved = true;
+                return;
+            }
+            let Some(piece) = self.late_check.as_mut().and_then(LateCheck::next_piece) else {
+                return;
+            };
+            self.readings.open(piece, self.expected(piece));
+            self.read_on(turn, piece);
+        }
+    }
+
+    /// More roots are known.
+    pub(crate) fn handle_roots(&mut self) {
+        let known = self.layers.verifiable();
+        if let Some(late) = &mut self.late_check {
+            late.handle_roots(&self.layout, known);
+        }
+        self.mark_all();
+    }
+
+    /// A piece was judged; true if it was read because its root came late.
+    fn end_late_check(&mut self, piece: PieceIndex) -> bool {
+        let Some(late) = &mut self.late_check else { return false };
+        let is_late = late.judged(piece);
+        if late.is_over() {
+            self.late_check = None;
+        }
+        is_late
     }
 
     /// Reads the next part of a piece that is hashed from the disk. There is room for it: the part
@@ -94,9 +143,12 @@ impl Swarm {
     /// A part could not be read because the file ends before it: the piece is not there.
     pub(crate) fn handle_check_short(&mut self, now: Instant, turn: &mut Turn, piece: PieceIndex) {
         self.readings.close(piece);
-        match self.check {
-            Some(_) => self.go_on_checking(now, turn),
-            None => self.piece_failed(now, turn, piece),
+        if self.check.is_some() {
+            self.go_on_checking(now, turn);
+        } else if self.end_late_check(piece) {
+            self.mark_all();
+        } else {
+            self.piece_failed(now, turn, piece);
         }
     }
 
@@ -107,15 +159,18 @@ impl Swarm {
             Verdict::Bad => false,
             Verdict::Torn { passed_v1 } => return self.piece_torn(now, turn, piece, passed_v1),
         };
-        match &mut self.check {
-            Some(check) => {
-                if is_good {
-                    check.have.set(piece.as_u32());
-                }
-                self.go_on_checking(now, turn);
+        if let Some(check) = &mut self.check {
+            if is_good {
+                check.have.set(piece.as_u32());
             }
-            None if is_good => self.piece_stored(now, turn, piece),
-            None => self.piece_failed(now, turn, piece),
+            return self.go_on_checking(now, turn);
+        }
+        let is_late = self.end_late_check(piece);
+        match (is_good, is_late) {
+            (true, _) => self.piece_stored(now, turn, piece),
+            // It was never had: fetch it.
+            (false, true) => self.mark_all(),
+            (false, false) => self.piece_failed(now, turn, piece),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Downloading: from a free block to a piece that is hashed, written and announced.
 
+use crate::base::bitfield::Bitfield;
 use crate::base::budget::Budget;
 use crate::base::buffer::SharedBuf;
 use crate::base::ids::BlockIndex;
@@ -19,6 +20,7 @@ use crate::engine::pick::ask::Picks;
 use crate::engine::pick::ask::Release;
 use crate::engine::pick::ask::Share;
 use crate::engine::swarm::arriving::Arrival;
+use crate::engine::swarm::late_check::LateCheck;
 use crate::engine::swarm::state::Phase;
 use crate::engine::swarm::state::Swarm;
 use crate::engine::turn::Purpose;
@@ -49,12 +51,12 @@ impl Swarm {
             room = room.min(END_GAME_WINDOW.saturating_sub(peer.pipeline.len()));
         }
         self.is_starved |= room == 0 && peer.pipeline.len() == 0;
-        let Some(peer) = self.peers.get_mut(id).filter(|_| room > 0) else { return };
+        if room == 0 {
+            return;
+        }
         let is_suspect = self.blame.is_suspect(peer.address);
-        // Without a v1 hash, only what has its root can be verified: nothing else is asked for.
-        let has_v1 = self.torrent.info_hashes().v1().is_some();
-        let verifiable = self.layers.verifiable().filter(|_| !has_v1);
-        let usable = verifiable.map(|known| peer.pieces.common(known));
+        let usable = self.usable(id);
+        let Some(peer) = self.peers.get_mut(id) else { return };
         let has = usable.as_ref().or(peer.pieces.field());
         let ask = Ask {
             peer: id.slot,
@@ -84,6 +86,16 @@ impl Swarm {
         self.picker.pick(&ask, &mut may_start, &mut turn.rng, &mut picks);
         self.is_starved |= is_refused;
         picks.into_iter().for_each(|(piece, block)| peer.request(now, piece, block));
+    }
+
+    /// The pieces that a peer may be asked for, where those are not all that it has: what cannot be
+    /// verified, or may be on the disk and was not read yet, is asked of nobody.
+    fn usable(&self, id: SlotId) -> Option<Bitfield> {
+        let known = self.unverifiable_but();
+        let open = self.late_check.as_ref().map(LateCheck::open);
+        let both = known.zip(open).map(|(known, open)| known.and(open));
+        let field = both.as_ref().or(known).or(open)?;
+        Some(self.peers.get(id)?.pieces.common(field))
     }
 
     /// Blocks that may be asked for in all, when pieces are written through: each needs room of its
@@ -200,6 +212,7 @@ impl Swarm {
             turn.free_assembly(assembly.held());
         }
         self.picker.piece_passed(piece);
+        self.layers.forget_leaves(piece);
         self.have.set(piece.as_u32());
         self.alert(turn, AlertKind::PieceVerified { piece: piece.as_u32() });
         let ids: Vec<SlotId> = self.peers.iter().map(|(id, _)| id).collect();

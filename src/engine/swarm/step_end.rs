@@ -101,6 +101,7 @@ impl Swarm {
         self.writing.clear();
         self.readings.clear();
         self.check = None;
+        self.late_check = None;
         self.announcer.stop(now);
         self.changed();
     }

@@ -58,7 +58,8 @@ impl Swarm {
         let Some(address) = self.peers.get(id).map(|peer| peer.address) else { return };
         match self.layers.handle_hashes(id, &request, bytes) {
             Ok(Learnt::Nothing | Learnt::SomeLeaves) => {}
-            Ok(Learnt::Roots | Learnt::Leaves(_)) => self.mark_all(),
+            Ok(Learnt::Roots) => self.handle_roots(),
+            Ok(Learnt::Leaves(piece)) => self.leaves_known(now, turn, piece),
             Err(lie) => self.ban(now, turn, address, &lie.to_string()),
         }
     }

@@ -10,6 +10,7 @@ use crate::base::ids::BlockIndex;
 use crate::base::ids::PieceIndex;
 use crate::base::instant::Instant;
 use crate::engine::alert::AlertKind;
+use crate::engine::blame::BlockDigest;
 use crate::engine::digesting::Expected;
 use crate::engine::digesting::Verdict;
 use crate::engine::disk::DiskOp;
@@ -160,7 +161,24 @@ impl Swarm {
                 self.ban(now, turn, guilty, "sent all of a piece that failed its hash");
             }
         }
+        if self.blame.is_open(piece) {
+            self.want_leaves(now, piece);
+        }
         self.picker.piece_failed(piece);
+    }
+
+    /// The leaves of a piece that failed came: who spoilt it is known, and of what came since, the
+    /// good blocks are told from the bad ones.
+    pub(crate) fn leaves_known(&mut self, now: Instant, turn: &mut Turn, piece: PieceIndex) {
+        let Some(leaves) = self.layers.leaves(piece) else { return };
+        let leaf = |block: u32| leaves.get(block as usize).copied().map(BlockDigest::Leaf);
+        for guilty in self.blame.piece_known(piece, leaf) {
+            self.ban(now, turn, guilty, "sent a block that fails its hash");
+        }
+        for block in (0..self.layout.block_count(piece)).map(BlockIndex) {
+            self.judge_block(now, turn, piece, block);
+        }
+        self.mark_all();
     }
 
     /// The bytes of a piece have one of its two hashes. No others can have both: the torrent itself
