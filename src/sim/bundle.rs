@@ -8,11 +8,13 @@ use crate::base::digest::Sha1;
 use crate::base::digest::Sha256;
 use crate::base::ids::PieceIndex;
 use crate::base::rng::Rng;
+use crate::codec::hash_request::HashRequest;
 use crate::content::files::FileList;
 use crate::content::layout::Layout;
 use crate::content::make::TorrentMaker;
 use crate::content::make::TorrentVersion;
 use crate::content::merkle;
+use crate::content::merkle::HashRange;
 use crate::content::torrent::Torrent;
 
 /// Piece length of all bundles: two blocks, so that pieces are many and still have an inside.
@@ -22,6 +24,8 @@ pub(crate) const PIECE_LEN: u32 = 32 * 1024;
 #[derive(Clone, Debug)]
 pub(crate) struct Bundle {
     pub(crate) torrent: Arc<Torrent>,
+    /// The torrent as engines are given it: it may lack the piece layers.
+    pub(crate) given: Arc<Torrent>,
     pub(crate) bytes: Rc<[u8]>,
 }
 
@@ -97,7 +101,32 @@ impl Bundle {
         let torrent = Torrent::parse(&file).expect("our own torrent is legal");
         // The grid may end with a gap behind the last file.
         bytes.resize(torrent.layout().total() as usize, 0);
-        Bundle { torrent: Arc::new(torrent), bytes: bytes.into() }
+        let torrent = Arc::new(torrent);
+        Bundle { given: Arc::clone(&torrent), torrent, bytes: bytes.into() }
+    }
+
+    /// The same for an engine that knows no more than the `info` dictionary, as of a magnet.
+    pub(crate) fn bare(&self) -> Bundle {
+        let torrent = &self.torrent;
+        let given = Torrent::from_info(torrent.info_bytes(), torrent.trackers(), &[]);
+        Bundle { given: Arc::new(given.expect("its info is legal")), ..self.clone() }
+    }
+
+    /// The answer of a peer that has all of the bundle to a hash request (BEP 52).
+    pub(crate) fn hashes(&self, request: &HashRequest) -> Option<Vec<Sha256>> {
+        let file = self.torrent.file_with_root(&request.root)?;
+        let file = self.torrent.files().get(file.as_usize())?;
+        let start = file.offset() as usize;
+        let bytes = self.bytes.get(start..start + file.length() as usize)?;
+        let mut layer: Vec<Sha256> = bytes.chunks(16_384).map(Sha256::of).collect();
+        let height = merkle::height(layer.len());
+        for level in 0..request.base {
+            let pairs = layer.chunks(2);
+            let right = |pair: &[Sha256]| pair.get(1).copied().unwrap_or(merkle::pad(level));
+            layer = pairs.map(|pair| merkle::parent(pair[0], right(pair))).collect();
+        }
+        let HashRequest { base, index, length, proof_layers, .. } = *request;
+        merkle::prove(&layer, height, HashRange { base, index, length, proof_layers })
     }
 
     /// Whether this is one of its names.

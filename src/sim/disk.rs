@@ -105,6 +105,12 @@ impl Disk {
         self.contents.insert(torrent.info_hash(), Contents::complete(torrent, bytes));
     }
 
+    /// Judges the torrent's files by all of its hashes, whatever the engine knows of them.
+    pub(crate) fn expect(&mut self, torrent: &Arc<Torrent>) {
+        let contents = self.contents.entry(torrent.info_hash());
+        contents.or_insert_with(|| Contents::empty(torrent));
+    }
+
     pub(crate) fn contents(&self, info_hash: &Sha1) -> Option<&Contents> {
         self.contents.get(info_hash)
     }

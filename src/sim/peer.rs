@@ -11,6 +11,7 @@ use crate::base::instant::Instant;
 use crate::base::rng::Rng;
 use crate::codec::handshake::HANDSHAKE_LEN;
 use crate::codec::handshake::Handshake;
+use crate::codec::hash_request::HashRequest;
 use crate::codec::message::Message;
 use crate::codec::message::piece_header;
 use crate::codec::message_decoder::Decoder;
@@ -319,7 +320,18 @@ impl Peer {
                 self.asked.retain(|block| *block != (piece, begin, length));
             }
             Message::Reject { piece, begin, length } => self.handle_reject((piece, begin, length)),
+            Message::HashRequest(request) => self.prove(request),
             _ => {}
+        }
+    }
+
+    /// Whatever else the script does, hashes are sent as they are.
+    fn prove(&mut self, request: HashRequest) {
+        let hashes = self.bundle.hashes(&request);
+        let bytes = hashes.map(|hashes| hashes.iter().flat_map(|h| *h.as_bytes()).collect());
+        match bytes {
+            Some::<Vec<u8>>(bytes) => self.tell(Message::Hashes { request, hashes: &bytes }),
+            None => self.tell(Message::HashReject(request)),
         }
     }
 

@@ -151,9 +151,10 @@ impl Site {
     fn place(&mut self, now: Instant, id: TorrentId, mut placed: Placed) {
         placed.got.clear();
         (placed.is_finished, placed.is_running) = (false, false);
+        self.disk.expect(&placed.bundle.torrent);
         let addition = Addition {
             id,
-            torrent: Arc::clone(&placed.bundle.torrent),
+            torrent: Arc::clone(&placed.bundle.given),
             directory: PathBuf::from("simulated"),
             allocation: Allocation::Full,
             order: placed.order,

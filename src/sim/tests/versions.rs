@@ -1,21 +1,26 @@
 //! Torrents of v2 and hybrids: who spoils a piece, and torrents that contradict themselves.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::MINUTE;
 use super::VERSIONS;
 use super::add_leech;
 use super::add_seed;
+use super::add_torrent;
 use super::seeds;
+use crate::base::ids::FileIndex;
 use crate::base::status::TorrentState;
 use crate::content::make::TorrentMaker;
 use crate::content::make::TorrentVersion;
 use crate::engine::alert::AlertKind;
+use crate::engine::settings::Settings;
 use crate::sim::bundle::Bundle;
 use crate::sim::bundle::PIECE_LEN;
 use crate::sim::conduct::Conduct;
 use crate::sim::conduct::Serving;
 use crate::sim::net::Weather;
+use crate::sim::world::core::LINE;
 use crate::sim::world::core::World;
 
 /// Many small files: most pieces are one block, and their leaf is known from the start.
@@ -83,6 +88,72 @@ fn a_wrong_block_whose_leaf_is_known_bans_its_sender_and_is_fetched_again_alone(
             world.shut_down();
         });
     }
+}
+
+#[test]
+fn leaves_of_a_failed_piece_tell_who_spoilt_it_before_it_passes() {
+    let mut by_leaf = 0;
+    for seed in seeds(6) {
+        World::tell(seed, Weather::default(), |world| {
+            let maker = TorrentMaker::single("one.bin", 3_000_000);
+            let bundle = Bundle::of_version(seed, maker, 16 * PIECE_LEN, TorrentVersion::V2);
+            let corrupt = Conduct::serving(Serving::Corrupt { one_in: 4 });
+            let honest = [0, 1].map(|_| world.add_honest(Conduct::default(), &bundle));
+            let liar = world.add_stranger(corrupt, &bundle);
+            let all = [honest[0], liar, honest[1]].map(|at| world.strangers[at].address());
+            let leech = add_leech(world, &bundle, &all);
+            world.run_until_complete(10 * MINUTE);
+            assert_eq!(banned(world, leech), [all[1]]);
+            by_leaf += world.sites[leech].count_alerts(|kind| {
+                matches!(kind, AlertKind::PeerBanned { reason, .. } if reason.contains("its hash"))
+            });
+            world.shut_down();
+        });
+    }
+    assert!(by_leaf >= 3, "{by_leaf} of 6 liars were found before the piece was fetched again");
+}
+
+#[test]
+fn a_magnet_of_v2_or_both_gets_its_layers_from_peers_and_verifies_every_piece() {
+    for version in [TorrentVersion::V2, TorrentVersion::Hybrid] {
+        World::tell(4, Weather::default(), |world| {
+            let maker = TorrentMaker::directory("d").file(["a"], 900_000).file(["b"], 70_001);
+            let maker = maker.file(["c"], 5).file(["d"], 300_000);
+            let bundle = Bundle::of_version(4, maker, PIECE_LEN, version);
+            let seed = add_seed(world, &bundle);
+            let address = world.sites[seed].address();
+            let leech = add_leech(world, &bundle.bare(), &[address]);
+            world.run_until_complete(MINUTE);
+            let id = world.only_torrent(leech);
+            assert!(world.sites[leech].is_complete(id));
+            world.shut_down();
+        });
+    }
+}
+
+#[test]
+fn what_a_magnet_of_v2_finds_on_the_disk_is_read_when_the_layers_have_come() {
+    World::tell(5, Weather::default(), |world| {
+        let maker = TorrentMaker::directory("d").file(["a"], 900_000).file(["b"], 500_000);
+        let bundle = Bundle::of_version(5, maker, PIECE_LEN, TorrentVersion::V2);
+        let seed = add_seed(world, &bundle);
+        let address = world.sites[seed].address();
+        let leech = world.add_site(Settings::default(), 1, LINE);
+        world.sites[leech].disk.put(&bundle.torrent, &bundle.bytes);
+        let contents = world.sites[leech].disk.contents_mut(&bundle.info_hash()).unwrap();
+        contents.flip(100_000);
+        // The second one is the pad behind the first.
+        contents.truncate(FileIndex(2), 400_000);
+        let id = add_torrent(world, leech, &bundle.bare(), &[address]);
+        world.run_until_complete(MINUTE);
+        assert!(world.sites[leech].is_complete(id));
+        // Figures are published every 200 ms.
+        world.run_for(Duration::from_secs(1));
+        let stats = world.sites[leech].torrents[&id].stats.read().clone();
+        let missing = 32_768 + (500_000 - 400_000 / 32_768 * 32_768);
+        assert_eq!(stats.downloaded, missing, "one spoilt piece, and what was cut off");
+        world.shut_down();
+    });
 }
 
 #[test]
