@@ -15,6 +15,12 @@ use crate::base::limits::PIECE_LEN_MAX;
 /// In a torrent of v2 only, every file starts a piece (BEP 52) and the last piece of each file ends
 /// with the file; the grid counts the gap behind it, so that offsets are the same as in a hybrid,
 /// whose gaps are pad files. A clone costs a counter.
+///
+/// What goes over the wire for such a piece: BEP 52 lets it end with the file, and so do we in what
+/// we ask for ([`Layout::block_range`]); libtorrent from 2.0.13 on does the same. Older ones ask
+/// for the last block of a file with the gap behind it, up to 16 KiB, the last file's included, and
+/// drop whoever answers with less; the short form they serve, too. So what we serve
+/// ([`Layout::request`]) may reach into the gap, which holds zeros.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Layout {
     total: u64,

@@ -5,6 +5,7 @@
 //! behind the last block of a file is padding: leaves of 32 zero bytes.
 
 use crate::base::digest::Sha256;
+use crate::base::digest_lanes::Lanes;
 
 /// Layers above the leaves that a tree can have: 2^21 pieces of 2^14 blocks are 2^35 leaves.
 const HEIGHT_MAX: u32 = 35;
@@ -17,10 +18,7 @@ pub(crate) fn pad(level: u32) -> Sha256 {
 
 /// The node above two others.
 pub(crate) fn parent(left: Sha256, right: Sha256) -> Sha256 {
-    let mut both = [0; 64];
-    both[..32].copy_from_slice(left.as_bytes());
-    both[32..].copy_from_slice(right.as_bytes());
-    Sha256::of(&both)
+    Sha256::of(&join(&[left, right], right))
 }
 
 /// The root over leaves that are padded to `width`, a power of two. More leaves than that count as
@@ -37,12 +35,31 @@ pub(crate) fn root_above(nodes: &[Sha256], level: u32, width: u32) -> Sha256 {
         return nodes.first().copied().unwrap_or(filler);
     }
     // The first step makes the copy, so that it is half as long.
-    let mut layer: Vec<Sha256> = nodes.chunks(2).map(|pair| above(pair, filler)).collect();
+    let mut layer: Vec<Sha256> =
+        nodes.chunks(2).map(|pair| Sha256::of(&join(pair, filler))).collect();
     for _ in 1..steps {
         filler = parent(filler, filler);
         climb(&mut layer, filler);
     }
     layer.first().copied().unwrap_or_else(|| parent(filler, filler))
+}
+
+/// The layer above another, many nodes at a time.
+pub(crate) fn layer_above(nodes: &[Sha256], filler: Sha256, lanes: Lanes) -> Vec<Sha256> {
+    let pairs: Vec<[u8; 64]> = nodes.chunks(2).map(|pair| join(pair, filler)).collect();
+    let inputs: Vec<&[u8]> = pairs.iter().map(|pair| &pair[..]).collect();
+    let mut layer = vec![filler; inputs.len()];
+    lanes.sha256_leaves(&inputs, &mut layer);
+    layer
+}
+
+/// One or two nodes as the bytes that the node above them is over.
+fn join(pair: &[Sha256], filler: Sha256) -> [u8; 64] {
+    let node = |at| pair.get(at).copied().unwrap_or(filler);
+    let mut both = [0; 64];
+    both[..32].copy_from_slice(node(0).as_bytes());
+    both[32..].copy_from_slice(node(1).as_bytes());
+    both
 }
 
 /// Layers above one of `nodes` nodes.
@@ -61,18 +78,12 @@ pub(crate) fn node_above(nodes: &[Sha256], level: u32, height: u32, index: usize
     }
 }
 
-/// The node above one or two.
-pub(crate) fn above(pair: &[Sha256], filler: Sha256) -> Sha256 {
-    let node = |at| pair.get(at).copied().unwrap_or(filler);
-    parent(node(0), node(1))
-}
-
 /// Turns a layer into the one above it, in place.
 fn climb(layer: &mut Vec<Sha256>, filler: Sha256) {
     let count = layer.len().div_ceil(2);
     for index in 0..count {
         let pair = layer.get(2 * index..).unwrap_or_default();
-        layer[index] = above(pair.get(..2).unwrap_or(pair), filler);
+        layer[index] = Sha256::of(&join(pair.get(..2).unwrap_or(pair), filler));
     }
     layer.truncate(count);
 }

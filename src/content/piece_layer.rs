@@ -3,12 +3,15 @@
 use std::sync::Arc;
 
 use crate::base::digest::Sha256;
+use crate::base::digest_lanes::Lanes;
 use crate::content::merkle;
 use crate::content::merkle::HashRange;
 
 /// Layers above the pieces that are computed anew for every question: at most 2^9 hashes each time.
 /// From there on up they are kept, in less than a two hundredth of what the pieces take.
 const FINE_HEIGHT: u32 = 9;
+/// Pieces below one node of the lowest layer that is kept.
+const GROUP: usize = 1 << FINE_HEIGHT;
 
 /// One file's piece layer; every node above it is at hand in bounded time. A clone costs counters.
 #[derive(Clone)]
@@ -23,21 +26,23 @@ pub(crate) struct PieceLayer {
 
 impl PieceLayer {
     /// Of the roots of pieces of `2^level` leaves. Hashes as many nodes as there are.
-    pub(crate) fn new(nodes: Arc<[Sha256]>, level: u32) -> PieceLayer {
-        let mut coarse = Vec::new();
-        let width = 1 << FINE_HEIGHT;
-        let chunks = nodes.chunks(width as usize);
-        let mut layer: Vec<_> = chunks.map(|c| merkle::root_above(c, level, width)).collect();
+    pub(crate) fn new(nodes: Arc<[Sha256]>, level: u32, lanes: Lanes) -> PieceLayer {
+        // Group by group, so that what is hashed next is what was just made.
+        let groups = nodes.chunks(GROUP).map(|group| {
+            let steps = merkle::height(nodes.len().min(GROUP));
+            (0..steps).fold((group.to_vec(), merkle::pad(level)), |(layer, filler), _| {
+                (merkle::layer_above(&layer, filler, lanes), merkle::parent(filler, filler))
+            })
+        });
+        let mut layer: Vec<Sha256> = groups.flat_map(|(top, _)| top).collect();
         let mut filler = merkle::pad(level + FINE_HEIGHT);
+        let mut coarse = Vec::new();
         while layer.len() > 1 {
-            let next = layer.chunks(2).map(|pair| merkle::above(pair, filler)).collect();
+            let next = merkle::layer_above(&layer, filler, lanes);
             coarse.push(std::mem::replace(&mut layer, next));
             filler = merkle::parent(filler, filler);
         }
-        let root = match coarse.is_empty() {
-            true => merkle::root_above(&nodes, level, 1),
-            false => layer.first().copied().unwrap_or(filler),
-        };
+        let root = layer.first().copied().unwrap_or(filler);
         PieceLayer { nodes, level, coarse: coarse.into(), root }
     }
 
@@ -116,7 +121,7 @@ mod tests {
     fn layer(blocks: u32, level: u32) -> (Vec<Sha256>, PieceLayer) {
         let leaves = leaves(blocks);
         let roots = leaves.chunks(1 << level).map(|piece| merkle::root(piece, 1 << level));
-        let layer = PieceLayer::new(roots.collect(), level);
+        let layer = PieceLayer::new(roots.collect(), level, Lanes::detect());
         (leaves, layer)
     }
 
@@ -141,7 +146,7 @@ mod tests {
     #[test]
     fn what_is_kept_above_the_pieces_is_little() {
         let nodes: Arc<[Sha256]> = vec![Sha256([1; 32]); 100_000].into();
-        let layer = PieceLayer::new(nodes, 0);
+        let layer = PieceLayer::new(nodes, 0, Lanes::PORTABLE);
         let kept: usize = layer.coarse.iter().map(|layer| layer.len()).sum();
         assert!(kept <= 100_000 / 200, "{kept}");
         assert_eq!(layer.coarse.last().map(|layer| layer.len()), Some(2), "right below the root");

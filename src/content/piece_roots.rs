@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::base::digest::Sha256;
+use crate::base::digest_lanes::Lanes;
 use crate::base::ids::FileIndex;
 use crate::base::ids::PieceIndex;
 use crate::base::limits::BLOCK_LEN;
@@ -148,12 +149,17 @@ impl PieceRoots {
 
     /// Whether `layer` is the file's: one root per piece, and the file's root above them.
     pub(crate) fn is_layer(&self, file: FileIndex, layer: &[Sha256]) -> bool {
-        self.check(file, layer.into()).is_some()
+        self.check(file, layer.into(), Lanes::detect()).is_some()
     }
 
     /// Keeps a layer, if it is the file's, for all files with the same bytes.
     pub(crate) fn learn(&mut self, file: FileIndex, layer: &[Sha256]) {
-        let Some(layer) = self.check(file, layer.into()) else { return };
+        if let Some(layer) = self.check(file, layer.into(), Lanes::detect()) {
+            self.keep(layer);
+        }
+    }
+
+    fn keep(&mut self, layer: PieceLayer) {
         let count = layer.nodes().len() as u64;
         for at in self.with_root(&layer.root()) {
             let has_count = self.files.get(at).is_some_and(|twin| self.piece_count(twin) == count);
@@ -164,21 +170,22 @@ impl PieceRoots {
     }
 
     /// The layer, if it is the file's.
-    fn check(&self, file: FileIndex, layer: Arc<[Sha256]>) -> Option<PieceLayer> {
+    fn check(&self, file: FileIndex, layer: Arc<[Sha256]>, lanes: Lanes) -> Option<PieceLayer> {
         let file = self.find(file)?;
         let count = self.piece_count(file);
         if count < 2 || layer.len() as u64 != count {
             return None;
         }
         let level = (self.piece_len / BLOCK_LEN).max(1).ilog2();
-        Some(PieceLayer::new(layer, level)).filter(|layer| layer.root() == file.root)
+        Some(PieceLayer::new(layer, level, lanes)).filter(|layer| layer.root() == file.root)
     }
 
     /// Takes all of `piece layers` and checks that every file longer than one piece has its own.
     /// A layer is hashed once, however many files share it.
     pub(crate) fn read(&mut self, layers: Option<Dict<'_>>) -> Result<(), LayerError> {
+        let lanes = if layers.is_some() { Lanes::detect() } else { Lanes::PORTABLE };
         for (key, value) in layers.into_iter().flatten() {
-            self.read_one(key, value.as_bytes())?;
+            self.read_one(key, value.as_bytes(), lanes)?;
         }
         match self.missing().next() {
             Some(file) => Err(LayerError::Missing { root: file.root }),
@@ -186,7 +193,12 @@ impl PieceRoots {
         }
     }
 
-    fn read_one(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<(), LayerError> {
+    fn read_one(
+        &mut self,
+        key: &[u8],
+        value: Option<&[u8]>,
+        lanes: Lanes,
+    ) -> Result<(), LayerError> {
         let root = <[u8; 32]>::try_from(key).map(Sha256);
         let root = root.map_err(|_| LayerError::Surplus { key: show(key) })?;
         let wanting = |at: &usize| {
@@ -202,10 +214,10 @@ impl PieceRoots {
         if got != expected {
             return Err(LayerError::Length { root, expected, got });
         }
-        let layer: Vec<Sha256> = bytes.as_chunks().0.iter().copied().map(Sha256).collect();
-        let index = file.file;
-        self.learn(index, &layer);
-        self.layer(index).map(|_| ()).ok_or(LayerError::Root { root })
+        let layer: Arc<[Sha256]> = bytes.as_chunks().0.iter().copied().map(Sha256).collect();
+        let layer = self.check(file.file, layer, lanes).ok_or(LayerError::Root { root })?;
+        self.keep(layer);
+        Ok(())
     }
 
     /// Positions of the files with this root.

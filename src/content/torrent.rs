@@ -345,6 +345,8 @@ fn borrow_tiers(tiers: &[Vec<String>]) -> Vec<Vec<&str>> {
 }
 
 #[cfg(test)]
+mod extras_tests;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod v2_tests;

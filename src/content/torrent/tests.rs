@@ -62,7 +62,7 @@ impl Forge {
     }
 
     /// A sound single-file `info`.
-    fn single() -> Forge {
+    pub(super) fn single() -> Forge {
         Forge(Vec::new())
             .with("length", "i3e")
             .with("name", "1:a")
@@ -70,8 +70,14 @@ impl Forge {
             .with("pieces", "20:01234567890123456789")
     }
 
+    /// A v2 `info` around this tree.
+    pub(super) fn tree(tree: &str) -> Forge {
+        let rest = Forge::empty().with("meta version", "i2e").with("name", "3:dir");
+        rest.with("file tree", tree).with("piece length", "i16384e")
+    }
+
     /// A sound multi-file `info` around these entries.
-    fn multi(files: &str) -> Forge {
+    pub(super) fn multi(files: &str) -> Forge {
         let single = Forge::single().without("length").with("name", "3:dir");
         single.with("files", format!("l{files}e"))
     }

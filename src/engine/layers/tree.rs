@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::base::digest::Sha256;
+use crate::base::digest_lanes::Lanes;
 use crate::base::limits::HASH_REQUEST_LEN_MAX;
 use crate::codec::hash_request::HashRequest;
 use crate::content::merkle;
@@ -110,7 +111,8 @@ impl Tree {
             self.known_count += usize::from(!std::mem::replace(&mut self.is_known[part], true));
         }
         if self.is_complete() && self.layer.is_none() {
-            self.layer = Some(PieceLayer::new(std::mem::take(&mut self.roots).into(), self.base));
+            let roots = std::mem::take(&mut self.roots);
+            self.layer = Some(PieceLayer::new(roots.into(), self.base, Lanes::PORTABLE));
         }
         true
     }
