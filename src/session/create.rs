@@ -170,6 +170,15 @@ impl Creator {
         self.looks.len()
     }
 
+    /// The files, as a torrent that keeps all names calls them: below a directory with its name.
+    pub fn paths(&self) -> impl Iterator<Item = PathBuf> + '_ {
+        let top = PathBuf::from(&self.name);
+        self.looks.iter().map(move |look| match self.is_single {
+            true => top.clone(),
+            false => top.join(&look.path),
+        })
+    }
+
     /// What was found and is not part of the torrent, the first 10,000 of them.
     pub fn left_out(&self) -> &[(PathBuf, LeftOut)] {
         &self.left_out

@@ -14,6 +14,8 @@ use clap::Subcommand;
 use crate::args_file::EditArgs;
 use crate::args_file::MagnetArgs;
 use crate::args_file::ShowArgs;
+use crate::args_scan::CreateArgs;
+use crate::args_scan::VerifyArgs;
 use crate::failure::EXIT_CODES;
 use crate::units::parse_duration;
 use crate::units::parse_ratio;
@@ -47,6 +49,12 @@ pub(crate) enum Command {
     /// Change trackers, web seeds, comment, source or private flag of a .torrent file
     #[command(after_help = EXIT_CODES)]
     Edit(EditArgs),
+    /// Make a .torrent file of a file or directory
+    #[command(after_help = EXIT_CODES)]
+    Create(CreateArgs),
+    /// Say which pieces and files of a torrent are good, missing, short or corrupt
+    #[command(after_help = EXIT_CODES)]
+    Verify(VerifyArgs),
     /// Make a payload, seed it, download it twice over loopback, compare every byte
     #[command(after_help = EXIT_CODES)]
     Demo(DemoArgs),

@@ -8,7 +8,9 @@ pub(crate) const EXIT_ERROR: u8 = 1;
 pub(crate) const EXIT_START: u8 = 3;
 /// A file could not be read or written.
 pub(crate) const EXIT_STORAGE: u8 = 4;
-/// A second signal asked to stop at once.
+/// Data is not what its torrent says.
+pub(crate) const EXIT_DAMAGE: u8 = 5;
+/// A second signal asked to stop at once, or the first one where that leaves work undone.
 pub(crate) const EXIT_SIGNAL: u8 = 130;
 
 /// The last part of `--help`.
@@ -19,7 +21,8 @@ Exit codes:
     2    the command line was not understood
     3    the session could not start: kernel, limits or addresses do not allow it
     4    files of a torrent could not be read or written
-  130    a second signal asked to stop at once";
+    5    verify found pieces or files that are missing, short, long or corrupt
+  130    interrupted: create and verify by a signal, all others by the second one";
 
 /// An error with its exit code.
 #[derive(Debug)]

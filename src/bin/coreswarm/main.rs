@@ -2,7 +2,9 @@
 
 mod args;
 mod args_file;
+mod args_scan;
 mod clock;
+mod create;
 mod demo;
 mod edit;
 mod escape;
@@ -13,6 +15,7 @@ mod look;
 mod magnet;
 mod progress;
 mod report;
+mod scan_bar;
 mod seed;
 mod show;
 mod show_json;
@@ -22,6 +25,8 @@ mod start;
 mod tell;
 mod units;
 mod utc;
+mod verify;
+mod verify_state;
 mod write_file;
 
 use std::process::ExitCode;
@@ -51,6 +56,8 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Show(args) => show::show(&args),
         Command::Magnet(args) => magnet::magnet(&args),
         Command::Edit(args) => edit::edit(&args),
+        Command::Create(args) => create::create(&args),
+        Command::Verify(args) => verify::verify(&args),
         Command::Demo(args) => demo::demo(&args),
     }
 }
