@@ -86,6 +86,12 @@ pub enum CreateError {
         /// The path.
         path: PathBuf,
     },
+    /// All files are empty: no program takes a torrent without a byte.
+    #[error("expected at least one byte in the files at {path:?}, found none")]
+    NoBytes {
+        /// The path.
+        path: PathBuf,
+    },
     /// Directories in directories beyond what a torrent may have.
     #[error("expected at most 64 directories in each other, got more at {path:?}")]
     TooDeep {
@@ -144,6 +150,9 @@ impl Creator {
         }
         let looks: Vec<Look> = walk.files.into_iter().map(|file| Look::of(&root, file)).collect();
         look_through(path, &looks)?;
+        if looks.iter().all(|look| look.length() == 0) {
+            return Err(CreateError::NoBytes { path: path.to_owned() });
+        }
         let (left_out, left_out_count) = (walk.left_out, walk.left_out_count);
         let manner = Manner::default();
         Ok(Creator { root, name, is_single, looks, left_out, left_out_count, manner })

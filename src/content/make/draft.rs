@@ -86,15 +86,15 @@ impl Draft {
     }
 
     /// The files in a row, as they lie on disk: below the torrent's directory, or by its name. With
-    /// v2 every file of a directory is padded to whole pieces, the last one too: libtorrent does so
-    /// in hybrids, and equal content should get equal info hashes.
+    /// v2 every file of several is padded to whole pieces, the last one too: libtorrent does so in
+    /// hybrids, and equal content should get equal info hashes.
     pub(super) fn file_list(&self) -> Result<FileList, MakeError> {
         let piece_length = u64::from(self.piece_length()?);
         let mut list = FileList::default();
         for (path, length) in &self.files {
             list.push(self.path(path), *length, FileKind::Data).ok_or(MakeError::TotalTooLarge)?;
             let into = list.total() % piece_length;
-            if into > 0 && self.version.has_v2() && !self.is_single {
+            if into > 0 && self.version.has_v2() && self.files.len() > 1 {
                 let gap = piece_length - into;
                 let path = [".pad", &gap.to_string()].iter().collect();
                 list.push(path, gap, FileKind::Pad).ok_or(MakeError::TotalTooLarge)?;
