@@ -31,7 +31,8 @@ pub(crate) struct CreateArgs {
     pub(crate) hybrid: bool,
     /// Bytes per piece, from 16KiB to 256MiB, or `auto`: the power of two from 16 KiB to 16 MiB
     /// that makes 1,024 to 2,048 pieces
-    #[arg(long, value_name = "SIZE|auto", default_value = "auto", value_parser = parse_piece_length)]
+    #[arg(long, value_name = "SIZE|auto", default_value = "auto")]
+    #[arg(value_parser = parse_piece_length)]
     pub(crate) piece_length: PieceLength,
     /// A tracker; more than once for more, each in a tier of its own, tried in this order
     #[arg(short = 'a', long, value_name = "URL")]
