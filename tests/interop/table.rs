@@ -134,8 +134,6 @@ fn versions() -> Vec<Case> {
         (Ours,          Lt21,         LeechDials,   Multi,  Hybrid, File),
         (Lt20,          Ours,         HttpTracker,  Multi,  Hybrid, File),
         (Ours,          OursTwoShards, HttpTracker, Multi,  V2,     File),
-        (Transmission,  Ours,         HttpTracker,  Single, Hybrid, File),
-        (Ours,          Transmission, HttpTracker,  Single, Hybrid, File),
         (Lt21,          Ours,         LeechDials,   Multi,  V1,     Btih),
         (Lt21,          Ours,         HttpTracker,  Single, V1,     Btih),
         (Lt20,          Ours,         UdpTracker,   Multi,  V1,     Btih),
@@ -154,21 +152,19 @@ fn versions() -> Vec<Case> {
         (Lt21,          Ours,         HttpTracker,  Multi,  Hybrid, Both),
         (Ours,          Lt21,         LeechDials,   Multi,  Hybrid, Btmh),
         (Ours,          Lt21,         HttpTracker,  Multi,  Hybrid, Both),
-        (Transmission,  Ours,         HttpTracker,  Single, Hybrid, Btih),
     ];
     let mut cases: Vec<Case> = rows.iter().map(|&row| of_version("", row)).collect();
     cases.extend([
-        two_versions("two-versions/from-v1", Transmission, (Ours, File)),
-        two_versions("two-versions/from-v2", Lt21, (Transmission, File)),
-        two_versions("two-versions/from-coreswarm", Ours, (Transmission, File)),
+        two_versions("two-versions/from-libtorrent-2.1", Lt21, OursTwoShards),
+        two_versions("two-versions/from-coreswarm", OursTwoShards, Ours),
     ]);
     cases
 }
 
-/// One program that knows v1 only, one that comes by the v2 hash, and coreswarm, in one hybrid.
-fn two_versions(name: &str, seed: Engine, other: (Engine, Link)) -> Case {
-    let leeches = vec![other, (OursTwoShards, File), (Lt21, Btmh)];
-    Case { kind: Hybrid, shape: Single, leeches, ..mixed(name, seed, &[]) }
+/// A hybrid's two swarms: one peer comes by the v1 hash, one by the v2 hash, and all share.
+fn two_versions(name: &str, seed: Engine, ours: Engine) -> Case {
+    let leeches = vec![(ours, File), (Lt20, Btih), (Lt21, Btmh)];
+    Case { kind: Hybrid, leeches, ..mixed(name, seed, &[]) }
 }
 
 fn of_version(
