@@ -107,8 +107,11 @@ fn people(world: &mut World) {
         let shard = world.rng().below(shard_count) as u16;
         let order = one_of(world, &[PieceOrder::RarestFirst, PieceOrder::Sequential]);
         let peers = if world.rng().below(2) == 0 { addresses.clone() } else { Vec::new() };
+        // Some know it by a magnet link: the layers of v2 have to come from others.
+        let is_bare = site > 0 && world.rng().below(3) == 0;
+        let given = if is_bare { bundle.bare() } else { bundle.clone() };
         let now = world.now;
-        world.sites[site].add(now, bundle, shard, order, peers);
+        world.sites[site].add(now, &given, shard, order, peers);
     }
     for _ in 0..world.rng().below(6) {
         let conduct = random_conduct(world);
