@@ -60,6 +60,8 @@ pub(crate) const HASH_FLIGHT_PEER_MAX: usize = 2;
 pub(crate) const HASH_FLIGHT_MAX: usize = 64;
 /// Time until a hash request is asked of somebody else: its 16 KiB come at 1 KB/s.
 pub(crate) const HASH_TIMEOUT: Duration = Duration::from_secs(16);
+/// Time until a second peer is asked for the same hashes: pieces wait for them, and peers for work.
+pub(crate) const HASH_PATIENCE: Duration = Duration::from_secs(2);
 /// Time until a peer that refused a hash request, or let it pass, is asked for the same again.
 pub(crate) const HASH_RETRY: Duration = Duration::from_secs(60);
 /// Refusals of hash requests remembered per torrent.

@@ -112,6 +112,11 @@ impl Bundle {
         Bundle { given: Arc::new(given.expect("its info is legal")), ..self.clone() }
     }
 
+    /// Whether an engine that is given it may have to wait for hashes before it can verify a piece.
+    pub(crate) fn lacks_roots(&self) -> bool {
+        self.given.info_hashes().v1().is_none() && self.given.missing_layers().next().is_some()
+    }
+
     /// The answer of a peer that has all of the bundle to a hash request (BEP 52).
     pub(crate) fn hashes(&self, request: &HashRequest) -> Option<Vec<Sha256>> {
         let file = self.torrent.file_with_root(&request.root)?;

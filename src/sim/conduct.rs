@@ -62,12 +62,39 @@ pub(crate) enum Serving {
     Forget { one_in: u64 },
 }
 
+/// By which names a peer knows the torrent, and speaks of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) enum Speaks {
+    /// By its first name; it greets without waiting and takes any name in the answer.
+    #[default]
+    First,
+    /// By the v1 hash alone; hangs up on a greeting by any other name.
+    V1,
+    /// By the v2 hash alone, likewise.
+    V2,
+}
+
+/// How a peer that speaks v2 answers hash requests (BEP 52).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) enum Hashes {
+    #[default]
+    Honest,
+    /// One bit is wrong.
+    Wrong,
+    /// Not at all.
+    Silence,
+    /// It rejects them all.
+    Reject,
+}
+
 /// The whole behaviour; the default is an honest seed with the fast extension.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Conduct {
     pub(crate) greeting: Greeting,
     pub(crate) claim: Claim,
     pub(crate) serving: Serving,
+    pub(crate) speaks: Speaks,
+    pub(crate) hashes: Hashes,
     /// Sent after handshake and claim, as it is.
     pub(crate) opening: Vec<u8>,
     /// Sent again and again at this interval.
@@ -89,6 +116,16 @@ impl Conduct {
     /// A peer that claims everything and serves in this manner.
     pub(crate) fn serving(serving: Serving) -> Conduct {
         Conduct { serving, ..Conduct::default() }
+    }
+
+    /// A peer that knows the torrent by this version alone.
+    pub(crate) fn speaking(speaks: Speaks) -> Conduct {
+        Conduct { speaks, ..Conduct::default() }
+    }
+
+    /// A peer that knows the torrent by v2 alone and answers hash requests in this manner.
+    pub(crate) fn hashing(hashes: Hashes) -> Conduct {
+        Conduct { speaks: Speaks::V2, hashes, ..Conduct::default() }
     }
 
     /// A peer that shakes hands, claims nothing, never unchokes and says this.

@@ -7,6 +7,7 @@ pub(crate) mod clock;
 pub(crate) mod conduct;
 pub(crate) mod contents;
 pub(crate) mod disk;
+pub(crate) mod names;
 pub(crate) mod net;
 pub(crate) mod oracle;
 pub(crate) mod peer;

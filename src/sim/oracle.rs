@@ -313,7 +313,10 @@ impl Tap {
         has_room: bool,
         contents: &mut Contents,
     ) {
+        // What cannot be verified yet is asked of nobody.
+        let lacks_roots = self.bundle.as_ref().is_some_and(Bundle::lacks_roots);
         let is_stuck = has_room
+            && !lacks_roots
             && !self.is_lost
             && self.refused_at.is_none_or(|at| now.since(at) >= LOST)
             && self.asked.is_empty()

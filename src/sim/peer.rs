@@ -22,6 +22,8 @@ use crate::sim::conduct::Claim;
 use crate::sim::conduct::Conduct;
 use crate::sim::conduct::Greeting;
 use crate::sim::conduct::Serving;
+use crate::sim::conduct::Speaks;
+use crate::sim::names;
 
 /// Requests under way of a scripted leech.
 const WINDOW: usize = 8;
@@ -36,6 +38,9 @@ pub(crate) struct PeerFacts {
     pub(crate) is_closed: bool,
     pub(crate) request_count: u32,
     pub(crate) block_count: u32,
+    /// It was greeted by a name that it does not know.
+    pub(crate) is_misnamed: bool,
+    pub(crate) hash_request_count: u32,
     /// Blocks sent with a wrong bit.
     pub(crate) lie_count: u32,
     /// Since when the other side is unchoked, interested and asks for nothing.
@@ -123,6 +128,10 @@ impl Peer {
     }
 
     pub(crate) fn handle_connected(&mut self, now: Instant) {
+        if self.conduct.speaks != Speaks::First {
+            // Who knows one name waits for it.
+            return;
+        }
         let plain = Handshake { reserved: [0; 8], ..Handshake::ours(self.hash(), self.peer_id) };
         match self.conduct.greeting.clone() {
             Greeting::Fast => self.say(&Handshake::ours(self.hash(), self.peer_id).encode()),
@@ -153,8 +162,21 @@ impl Peer {
                 return;
             };
             match Handshake::decode(wire) {
-                Ok(handshake) if handshake.info_hash == self.hash() => {
+                Ok(theirs)
+                    if !names::takes(&self.bundle, self.conduct.speaks, &theirs.info_hash) =>
+                {
+                    self.facts.is_misnamed = true;
+                    self.wants_close = true;
+                    return;
+                }
+                Ok(handshake) => {
                     self.facts.has_shaken_hands = true;
+                    if self.conduct.speaks != Speaks::First {
+                        let knows_v2 = self.conduct.speaks == Speaks::V2;
+                        let ours = Handshake::ours(self.hash(), self.peer_id).with_v2(knows_v2);
+                        self.say(&ours.encode());
+                        self.open(now);
+                    }
                     let ours = self.conduct.greeting != Greeting::Plain;
                     self.is_fast = ours && handshake.has_fast();
                 }
@@ -237,7 +259,7 @@ impl Peer {
     }
 
     fn hash(&self) -> Sha1 {
-        self.bundle.info_hash()
+        names::own_name(&self.bundle, self.conduct.speaks)
     }
 
     fn say(&mut self, bytes: &[u8]) {
@@ -320,19 +342,18 @@ impl Peer {
                 self.asked.retain(|block| *block != (piece, begin, length));
             }
             Message::Reject { piece, begin, length } => self.handle_reject((piece, begin, length)),
-            Message::HashRequest(request) => self.prove(request),
+            Message::HashRequest(request) => self.handle_hash_request(request),
             _ => {}
         }
     }
 
-    /// Whatever else the script does, hashes are sent as they are.
-    fn prove(&mut self, request: HashRequest) {
-        let hashes = self.bundle.hashes(&request);
-        let bytes = hashes.map(|hashes| hashes.iter().flat_map(|h| *h.as_bytes()).collect());
-        match bytes {
-            Some::<Vec<u8>>(bytes) => self.tell(Message::Hashes { request, hashes: &bytes }),
-            None => self.tell(Message::HashReject(request)),
+    fn handle_hash_request(&mut self, request: HashRequest) {
+        self.facts.hash_request_count += 1;
+        if self.conduct.speaks == Speaks::V1 {
+            self.facts.complaint = Some("a hash request to a peer that speaks v1".to_owned());
         }
+        let answer = names::answer(&self.bundle, request, self.conduct.hashes);
+        self.say(&answer);
     }
 
     fn handle_reject(&mut self, block: Block) {

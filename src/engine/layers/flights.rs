@@ -6,6 +6,7 @@ use crate::base::ids::PieceIndex;
 use crate::base::instant::Instant;
 use crate::base::limits::HASH_FLIGHT_MAX;
 use crate::base::limits::HASH_FLIGHT_PEER_MAX;
+use crate::base::limits::HASH_PATIENCE;
 use crate::base::limits::HASH_REFUSAL_MAX;
 use crate::base::limits::HASH_RETRY;
 use crate::base::limits::HASH_TIMEOUT;
@@ -32,7 +33,14 @@ pub(crate) struct Flights {
 #[derive(Clone, Copy, Debug)]
 struct Flight {
     aim: Aim,
+    slow_at: Instant,
     deadline: Instant,
+}
+
+impl Flight {
+    fn is_slow(&self, now: Instant) -> bool {
+        self.slow_at <= now
+    }
 }
 
 impl Flights {
@@ -42,11 +50,13 @@ impl Flights {
         self.under_way.len() < HASH_FLIGHT_MAX && of_peer < HASH_FLIGHT_PEER_MAX
     }
 
-    /// Whether this peer may be asked for this.
+    /// Whether this peer may be asked for this: nobody else is, or one who takes his time.
     pub(crate) fn may_ask(&self, now: Instant, peer: SlotId, aim: Aim) -> bool {
-        let is_under_way = self.under_way.values().any(|flight| flight.aim == aim);
+        let flights = self.under_way.iter().filter(|(_, flight)| flight.aim == aim);
+        let mut others = flights.map(|((asked, _), flight)| *asked != peer && flight.is_slow(now));
+        let is_free = others.next().unwrap_or(true) && others.next().is_none();
         let until = self.refusals.get(&(peer, aim));
-        !is_under_way && until.is_none_or(|until| *until <= now)
+        is_free && until.is_none_or(|until| *until <= now)
     }
 
     /// False if the peer is being asked the same already: for a file of the same bytes.
@@ -58,7 +68,7 @@ impl Flights {
         request: HashRequest,
         aim: Aim,
     ) -> bool {
-        let flight = Flight { aim, deadline: now + HASH_TIMEOUT };
+        let flight = Flight { aim, slow_at: now + HASH_PATIENCE, deadline: now + HASH_TIMEOUT };
         let is_new = !self.under_way.contains_key(&(peer, request));
         if is_new {
             self.under_way.insert((peer, request), flight);

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::base::limits::HASH_FLIGHT_MAX;
+use crate::base::limits::HASH_PATIENCE;
 use crate::base::limits::HASH_RETRY;
 use crate::base::limits::HASH_TIMEOUT;
 use crate::codec::hash_request::HASH_LEN;
@@ -159,6 +160,25 @@ fn who_refuses_or_is_silent_is_not_asked_the_same_for_a_while() {
     assert!(layers.handle_left(peer(2)) && !layers.handle_left(peer(2)));
     now = now + HASH_RETRY;
     assert_eq!(layers.poll_request(now, peer(1), |_| true, &bare), Some(request));
+}
+
+#[test]
+fn one_other_peer_is_asked_for_what_is_slow_to_come_and_both_may_answer() {
+    let (whole, bare) = torrents(&[2]);
+    let mut layers = Layers::new(&bare);
+    let start = Instant::ZERO;
+    let mut ask = |now, who| layers.poll_request(now, peer(who), |_| true, &bare);
+    let request = ask(start, 0).unwrap();
+    assert_eq!(ask(start, 1), None);
+    let later = start + HASH_PATIENCE;
+    assert_eq!(ask(later, 0), None, "not twice of the same peer");
+    assert_eq!(ask(later, 1), Some(request));
+    assert_eq!(ask(later + HASH_PATIENCE, 2), None, "two are enough");
+    let good = wire(&Layers::new(&whole).answer(&request, &whole).unwrap());
+    for who in [1, 0] {
+        assert_eq!(layers.handle_hashes(peer(who), &request, &good), Ok(Learnt::Roots));
+        assert!(layers.is_complete());
+    }
 }
 
 #[test]
