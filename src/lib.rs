@@ -56,6 +56,7 @@ pub mod sim;
 
 pub use crate::base::digest::Sha1;
 pub use crate::base::digest::Sha256;
+pub use crate::base::ids::Priority;
 pub use crate::base::ids::ShardId;
 pub use crate::base::ids::TorrentId;
 pub use crate::base::info_hashes::InfoHashes;
@@ -87,6 +88,7 @@ pub use crate::content::torrent::Torrent;
 pub use crate::content::torrent_edit::EditError;
 pub use crate::content::torrent_edit::EditedTorrent;
 pub use crate::content::torrent_edit::TorrentEdit;
+pub use crate::content::wanted::ChoiceError;
 pub use crate::engine::add::Allocation;
 pub use crate::engine::add::PieceOrder;
 pub use crate::engine::alert::Alert;

@@ -86,34 +86,31 @@ impl FileIndex {
     }
 }
 
-/// How much a file or piece is wanted: 0 skip, 1 to 7 rising, 4 normal (B4).
+/// How much a file or piece is wanted: 0 is not at all, 1 to 7 rising, 4 normal and the default
+/// (B4).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub(crate) struct Priority(u8);
+pub struct Priority(u8);
 
-#[allow(dead_code, reason = "the picker's tests and bench; callers get them with file priorities")]
 impl Priority {
     /// Not wanted.
-    pub(crate) const SKIP: Priority = Priority(0);
-    /// Before everything else.
-    pub(crate) const HIGHEST: Priority = Priority(7);
-}
-
-impl Priority {
+    pub const SKIP: Priority = Priority(0);
     /// The default.
-    pub(crate) const NORMAL: Priority = Priority(4);
+    pub const NORMAL: Priority = Priority(4);
+    /// Before everything else.
+    pub const HIGHEST: Priority = Priority(7);
 
     /// 0 to 7; `None` above.
-    pub(crate) const fn new(raw: u8) -> Option<Priority> {
+    pub const fn new(raw: u8) -> Option<Priority> {
         if raw <= 7 { Some(Priority(raw)) } else { None }
     }
 
     /// 0 to 7.
-    pub(crate) const fn as_u8(self) -> u8 {
+    pub const fn as_u8(self) -> u8 {
         self.0
     }
 
     /// Whether it is above 0.
-    pub(crate) const fn is_wanted(self) -> bool {
+    pub const fn is_wanted(self) -> bool {
         self.0 > 0
     }
 }

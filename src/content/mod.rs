@@ -14,3 +14,4 @@ pub(crate) mod shape;
 pub(crate) mod torrent;
 pub(crate) mod torrent_edit;
 pub(crate) mod torrent_magnet;
+pub(crate) mod wanted;
