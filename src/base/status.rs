@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::base::digest::Sha1;
+use crate::base::ids::Priority;
 use crate::base::ids::TorrentId;
 use crate::base::info_hashes::InfoHashes;
 
@@ -16,7 +17,8 @@ pub enum TorrentState {
     Checking,
     /// Fetching pieces.
     Downloading,
-    /// Complete, serving peers.
+    /// Every wanted piece is there, serving peers. Where not all files are wanted,
+    /// [`TorrentStats::have_count`] below [`TorrentStats::piece_count`] tells a partial seed.
     Seeding,
     /// Stopped by command.
     Paused,
@@ -41,6 +43,10 @@ pub struct TorrentStats {
     pub have_bytes: u64,
     /// Bytes of the torrent.
     pub total_bytes: u64,
+    /// Bytes of the files that are wanted, padding excluded.
+    pub wanted_bytes: u64,
+    /// How many of those lie in pieces that we have.
+    pub wanted_have_bytes: u64,
     /// Pieces looked at so far by a running check.
     pub checked_count: u32,
     /// Payload bytes received since the torrent was added, wasted ones included.
@@ -74,6 +80,8 @@ impl TorrentStats {
             have_count: 0,
             have_bytes: 0,
             total_bytes: 0,
+            wanted_bytes: 0,
+            wanted_have_bytes: 0,
             checked_count: 0,
             downloaded: 0,
             uploaded: 0,
@@ -99,6 +107,17 @@ pub struct TorrentStatus {
     pub trackers: Vec<TrackerStatus>,
     /// Its peers.
     pub peers: Vec<PeerStatus>,
+}
+
+/// One file of a torrent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FileStatus {
+    /// How much it is wanted. Padding has that of the file before it.
+    pub priority: Priority,
+    /// Its bytes.
+    pub length: u64,
+    /// Bytes of it in pieces that passed their hash and are written.
+    pub have_bytes: u64,
 }
 
 /// Why an announce failed (G7).

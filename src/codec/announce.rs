@@ -21,6 +21,9 @@ pub(crate) enum AnnounceEvent {
     Started,
     Completed,
     Stopped,
+    /// A regular announce of a partial seed, which will not download more (BEP 21). UDP: a regular
+    /// announce.
+    Paused,
 }
 
 /// One announce (BEP 3, tracker requests).

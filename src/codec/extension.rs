@@ -41,8 +41,9 @@ pub(crate) struct ExtensionHandshake {
     pub(crate) reqq: Option<u32>,
     /// Our address as the peer sees it.
     pub(crate) yourip: Option<IpAddr>,
-    /// The peer will not download (BEP 21).
-    pub(crate) is_upload_only: bool,
+    /// The peer will not download (BEP 21). `None`: not mentioned, so what an earlier handshake said
+    /// still counts.
+    pub(crate) upload_only: Option<bool>,
     /// Bytes of the `info` dictionary (BEP 9); a claim.
     pub(crate) metadata_size: Option<u32>,
     /// TCP port on which the peer listens.
@@ -81,7 +82,7 @@ impl ExtensionHandshake {
             client: root.get(b"v").and_then(|v| v.as_bytes()).map(read_client),
             reqq: int(b"reqq").and_then(|n| u32::try_from(n).ok()),
             yourip: root.get(b"yourip").and_then(|v| read_ip(v.as_bytes()?)),
-            is_upload_only: int(b"upload_only").is_some_and(|n| n != 0),
+            upload_only: int(b"upload_only").map(|n| n != 0),
             metadata_size: int(b"metadata_size").and_then(|n| u32::try_from(n).ok()),
             port: int(b"p").and_then(|n| u16::try_from(n).ok()).filter(|port| *port != 0),
         })
@@ -117,7 +118,7 @@ impl ExtensionHandshake {
             }
             None => {}
         }
-        emit_some(root, b"upload_only", self.is_upload_only.then_some(1u8))?;
+        emit_some(root, b"upload_only", self.upload_only.map(u8::from))?;
         emit_some(root, b"reqq", self.reqq)?;
         emit_some(root, b"metadata_size", self.metadata_size)?;
         emit_some(root, b"p", self.port)
@@ -194,7 +195,7 @@ mod tests {
             b"d1:v1:xe",
             b"d6:yourip5:xxxxxe",
             b"d13:metadata_sizei-5ee",
-            b"d11:upload_onlyi0ee",
+            b"d11:upload_only1:xe",
             b"detrailing bytes",
         ] {
             let mut decoded = ExtensionHandshake::decode(payload).unwrap();
@@ -237,12 +238,12 @@ mod tests {
         fn every_handshake_round_trips(
             ids in (any::<Option<u8>>(), any::<Option<u8>>(), any::<Option<u8>>()),
             client in option::of("[ -~]{0,100}"), reqq: Option<u32>, ip: Option<[u8; 4]>,
-            is_upload_only: bool, metadata_size: Option<u32>, port in option::of(1..u16::MAX),
+            upload_only: Option<bool>, metadata_size: Option<u32>, port in option::of(1..u16::MAX),
         ) {
             let (ut_metadata, ut_pex, lt_donthave) = ids;
             let handshake = ExtensionHandshake {
                 ids: ExtensionIds { ut_metadata, ut_pex, lt_donthave },
-                client, reqq, yourip: ip.map(IpAddr::from), is_upload_only, metadata_size, port,
+                client, reqq, yourip: ip.map(IpAddr::from), upload_only, metadata_size, port,
             };
             prop_assert_eq!(ExtensionHandshake::decode(&handshake.encode()), Ok(handshake));
         }

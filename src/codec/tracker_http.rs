@@ -64,6 +64,7 @@ pub(crate) fn announce_url(tracker: &str, request: &AnnounceRequest) -> String {
         AnnounceEvent::Started => url.push_str("&event=started"),
         AnnounceEvent::Completed => url.push_str("&event=completed"),
         AnnounceEvent::Stopped => url.push_str("&event=stopped"),
+        AnnounceEvent::Paused => url.push_str("&event=paused"),
     }
     if let Some(ip) = request.ip {
         push_bytes(&mut url, "&ip", ip.to_string().as_bytes());

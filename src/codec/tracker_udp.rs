@@ -151,7 +151,7 @@ fn put_announce(out: &mut Vec<u8>, request: &AnnounceRequest) {
         out.extend_from_slice(&number.to_be_bytes());
     }
     let event = match request.event {
-        AnnounceEvent::None => 0,
+        AnnounceEvent::None | AnnounceEvent::Paused => 0,
         AnnounceEvent::Completed => 1,
         AnnounceEvent::Started => 2,
         AnnounceEvent::Stopped => 3,

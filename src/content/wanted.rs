@@ -21,7 +21,7 @@ pub(crate) enum FileChoice {
 }
 
 /// A choice of files that the torrent does not have.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ChoiceError {
     /// More priorities than files.

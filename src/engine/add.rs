@@ -8,6 +8,7 @@ use crate::base::ids::TorrentId;
 use crate::base::published::Published;
 use crate::base::status::TorrentStats;
 use crate::content::torrent::Torrent;
+use crate::content::wanted::FileChoice;
 
 /// How file space is reserved before writing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -40,6 +41,8 @@ pub(crate) struct Addition {
     pub(crate) allocation: Allocation,
     pub(crate) order: PieceOrder,
     pub(crate) is_paused: bool,
+    /// Which files are wanted.
+    pub(crate) choice: FileChoice,
     /// Peers given by hand.
     pub(crate) peers: Vec<SocketAddr>,
     /// Where the shard publishes the torrent's figures, at most every 200 ms and only when they

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::base::ids::TorrentId;
+use crate::content::wanted::FileChoice;
 use crate::engine::add::Addition;
 
 /// Names the reply to a command; the ring keeps who waits for it.
@@ -28,6 +29,10 @@ pub(crate) enum Command {
     Reannounce(TorrentId),
     /// Ask the tracker for its counts (BEP 48).
     Scrape(TorrentId),
+    /// Want these files from here on.
+    ChooseFiles(TorrentId, FileChoice),
+    /// Each file: its priority, and how much of it is there.
+    Files(TorrentId),
     /// Everything about one torrent.
     Status(TorrentId),
     /// Close everything, tell trackers, finish writes. Replied to when nothing is left.

@@ -31,13 +31,17 @@ pub(crate) struct DiskJob {
 pub(crate) enum DiskOp {
     /// Look at the torrent's files (creating none): answered by `Opened`. First job of a torrent.
     Open { torrent: Arc<Torrent>, directory: PathBuf, allocation: Allocation },
-    /// Create directories and missing files (as `.part`, zero-length files complete), reserve space
-    /// after checking that it is there: answered by `Done`. Before the first write.
-    Create,
+    /// Create directories and those of these files that are missing (as `.part`, zero-length files
+    /// complete), reserve their space after checking that it is there, and move to them what lies
+    /// aside for them: answered by `Done`. Before the first write. It begins after the reads and
+    /// writes of the torrent that were given before it, and those given after it begin when it has
+    /// ended.
+    Create { files: Arc<[FileIndex]> },
     /// Answered by `Read` with exactly `length` bytes, or an error: a file that ends early is an
     /// error. Pad files read as zeros. `length` is 1 byte to one piece.
     Read { offset: u64, length: u32 },
-    /// Answered by `Done` once all of `data` is written. Bytes of pad files are left out.
+    /// Answered by `Done` once all of `data` is written. Bytes of pad files are left out; bytes of
+    /// files that were not created go aside, from where reads take them.
     Write { offset: u64, data: SharedBuf },
     /// `fdatasync` of every file written since the last sync: answered by `Done`.
     Sync,
@@ -64,6 +68,8 @@ pub(crate) enum DiskReply {
 pub(crate) enum FileSeen {
     /// Neither the file nor its `.part` is there.
     Missing,
+    /// The same, but some of its bytes lie aside: of pieces that it shares with other files.
+    Aside,
     /// The `.part` is there, with this many bytes.
     Part { length: u64 },
     /// The file is there under its final name, with this many bytes.

@@ -111,6 +111,14 @@ impl Engine {
             }
             Command::Reannounce(id) => self.order(id, |swarm, _| swarm.announcer.reannounce(now)),
             Command::Scrape(id) => self.order(id, |swarm, _| swarm.announcer.scrape()),
+            Command::ChooseFiles(id, choice) => self
+                .tell(id, |swarm, turn| swarm.choose_files(turn, choice))
+                .map_or(Reply::NoSuchTorrent, |chosen| {
+                    chosen.map_or_else(Reply::BadChoice, |()| Reply::Done)
+                }),
+            Command::Files(id) => self
+                .tell(id, |swarm, _| Reply::Files(swarm.file_status()))
+                .unwrap_or(Reply::NoSuchTorrent),
             Command::Status(id) => self
                 .tell(id, |swarm, _| Reply::Status(Box::new(swarm.status(now))))
                 .unwrap_or(Reply::NoSuchTorrent),
@@ -353,7 +361,12 @@ impl Engine {
         if let Some(slot) = self.turn.hashing.pop_front() {
             self.contain(slot, |swarm, turn| swarm.hash_received(now, turn, HASH_SLICE));
         }
-        !self.turn.hasher.is_idle() || !self.turn.hashing.is_empty()
+        if let Some(slot) = self.turn.chores.pop_front()
+            && self.contain(slot, |swarm, turn| swarm.do_chores(now, turn)) == Some(true)
+        {
+            self.turn.chores.push_back(slot);
+        }
+        !(self.turn.hasher.is_idle() && self.turn.hashing.is_empty() && self.turn.chores.is_empty())
     }
 
     /// The next thing to do; drained until `None` after every `handle_*`.

@@ -7,8 +7,10 @@ use std::ops::Range;
 use crate::base::buffer::SharedBuf;
 use crate::base::ids::ShardId;
 use crate::base::slots::SlotId;
+use crate::base::status::FileStatus;
 use crate::base::status::TorrentStatus;
 use crate::base::status::TrackerErrorClass;
+use crate::content::wanted::ChoiceError;
 use crate::engine::alert::Alert;
 use crate::engine::command::Ticket;
 use crate::engine::disk::DiskJob;
@@ -55,6 +57,10 @@ pub(crate) enum Output {
 pub(crate) enum Reply {
     Done,
     Status(Box<TorrentStatus>),
+    /// One entry per file, in order.
+    Files(Vec<FileStatus>),
+    /// Files were chosen that the torrent does not have; nothing changed.
+    BadChoice(ChoiceError),
     /// The torrent is not, or no longer, on this shard.
     NoSuchTorrent,
 }

@@ -55,6 +55,8 @@ pub(crate) struct Turn {
     pub(crate) hasher: Hasher,
     /// Swarms that received what may be hashed.
     pub(crate) hashing: VecDeque<SlotId>,
+    /// Swarms with work in slices that is no hashing.
+    pub(crate) chores: VecDeque<SlotId>,
     /// Swarms with a full piece that waits for company, and until when.
     pub(crate) hash_waits: BTreeSet<(Instant, SlotId)>,
     pub(crate) conns: Slots<Conn>,
@@ -133,6 +135,7 @@ impl Turn {
             settings,
             hasher: Hasher::new(lanes),
             hashing: VecDeque::new(),
+            chores: VecDeque::new(),
             hash_waits: BTreeSet::new(),
             conns: Slots::default(),
             deadlines: BTreeSet::new(),

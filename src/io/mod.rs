@@ -61,7 +61,7 @@ use crate::io::ring::Ring;
 use crate::io::sockets::Sockets;
 use crate::io::sockets::listeners::Listeners;
 use crate::io::sockets::udp::Udp;
-use crate::io::store::Store;
+use crate::io::store::state::Store;
 use crate::io::trackers::HttpPool;
 use crate::io::trackers::PoolConfig;
 use crate::io::turn::Parts;

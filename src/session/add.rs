@@ -1,12 +1,15 @@
 //! What is added to a session: a torrent, its place on disk, and how to go about it.
 
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::base::ids::Priority;
 use crate::content::refusal::TorrentError;
 use crate::content::torrent::Torrent;
+use crate::content::wanted::FileChoice;
 use crate::engine::add::Allocation;
 use crate::engine::add::PieceOrder;
 use crate::io::torrent_file;
@@ -24,6 +27,7 @@ pub struct AddTorrent {
     pub(crate) allocation: Allocation,
     pub(crate) order: PieceOrder,
     pub(crate) is_paused: bool,
+    pub(crate) choice: FileChoice,
 }
 
 impl AddTorrent {
@@ -46,6 +50,7 @@ impl AddTorrent {
             allocation: Allocation::default(),
             order: PieceOrder::default(),
             is_paused: false,
+            choice: FileChoice::All,
         }
     }
 
@@ -83,6 +88,22 @@ impl AddTorrent {
     /// Whether it waits for `resume` before it does anything. Default false.
     pub fn paused(mut self, is_paused: bool) -> AddTorrent {
         self.is_paused = is_paused;
+        self
+    }
+
+    /// How much each file is wanted, in the torrent's order, padding included; files beyond the list
+    /// are normal. Files of priority 0 are not made on disk, and what their neighbours' pieces hold
+    /// of them lies in a hidden file beside the torrent's own. Default: all normal. Replaces an
+    /// earlier choice.
+    pub fn file_priorities(mut self, priorities: Vec<Priority>) -> AddTorrent {
+        self.choice = FileChoice::Each(priorities);
+        self
+    }
+
+    /// Wants the files with these numbers, counted from 0 in the torrent's order (BEP 53), and no
+    /// others. Replaces an earlier choice.
+    pub fn select(mut self, files: impl IntoIterator<Item = RangeInclusive<u32>>) -> AddTorrent {
+        self.choice = FileChoice::Only(files.into_iter().collect());
         self
     }
 

@@ -7,6 +7,7 @@ use crossbeam::channel::RecvTimeoutError;
 use crossbeam::channel::bounded;
 
 use crate::base::ids::TorrentId;
+use crate::content::wanted::ChoiceError;
 use crate::engine::command::Command;
 use crate::engine::to_ring::Reply;
 use crate::io::link::LinkError;
@@ -41,7 +42,22 @@ pub enum AddError {
         /// The one that is there.
         id: TorrentId,
     },
+    /// Files were chosen that it does not have.
+    #[error(transparent)]
+    Choice(#[from] ChoiceError),
     /// The shard did not take it.
+    #[error(transparent)]
+    Ask(#[from] AskError),
+}
+
+/// Why files were not chosen.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SelectError {
+    /// The torrent does not have them. Nothing changed.
+    #[error(transparent)]
+    Choice(#[from] ChoiceError),
+    /// The shard did not answer.
     #[error(transparent)]
     Ask(#[from] AskError),
 }

@@ -41,6 +41,7 @@ fn first_stats(id: TorrentId, torrent: &Torrent) -> TorrentStats {
     TorrentStats {
         piece_count: torrent.piece_count(),
         total_bytes: torrent.total_length(),
+        wanted_bytes: torrent.total_length(),
         ..TorrentStats::new(id, torrent.info_hashes())
     }
 }

@@ -84,6 +84,9 @@ impl Session {
     /// Adds a torrent to the less loaded of two shards. Blocks until the shard has taken it, for at
     /// most 5 seconds; opening files and checking data go on and end in alerts.
     pub fn add(&self, add: AddTorrent) -> Result<TorrentHandle, AddError> {
+        if add.torrent.has_metadata() {
+            add.choice.check(&add.torrent)?;
+        }
         let entry = self.registry.enter(Arc::clone(&add.torrent));
         let entry = entry.map_err(|id| AddError::AlreadyThere { id })?;
         match self.send_addition(&entry, add) {
@@ -109,6 +112,7 @@ impl Session {
             allocation: add.allocation,
             order: add.order,
             is_paused: add.is_paused,
+            choice: add.choice,
             peers: add.peers,
             stats: Arc::clone(&entry.stats),
         };

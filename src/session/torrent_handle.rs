@@ -1,19 +1,23 @@
 //! A torrent of a running session, from outside.
 
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam::channel::never;
 
 use crate::base::digest::Sha1;
+use crate::base::ids::Priority;
 use crate::base::ids::ShardId;
 use crate::base::ids::TorrentId;
 use crate::base::info_hashes::InfoHashes;
+use crate::base::status::FileStatus;
 use crate::base::status::TorrentState;
 use crate::base::status::TorrentStats;
 use crate::base::status::TorrentStatus;
 use crate::content::torrent::Torrent;
+use crate::content::wanted::FileChoice;
 use crate::engine::command::Command;
 use crate::engine::to_ring::Reply;
 use crate::io::clock::Clock;
@@ -21,6 +25,7 @@ use crate::io::link::ShardLink;
 use crate::session::ask;
 use crate::session::ask::ASK_TIMEOUT;
 use crate::session::ask::AskError;
+use crate::session::ask::SelectError;
 use crate::session::entry::Entry;
 use crate::session::registry::Registry;
 
@@ -116,6 +121,43 @@ impl TorrentHandle {
     /// Tries these peers, beside those that trackers name.
     pub fn add_peers(&self, peers: &[SocketAddr]) -> Result<(), AskError> {
         self.ask(Command::AddPeers(self.id(), peers.to_vec())).map(drop)
+    }
+
+    /// Chooses files anew: how much each is wanted, in the torrent's order, padding included; files
+    /// beyond the list are normal. A file that becomes wanted is made on disk and gets what lay
+    /// aside of it; one that is not wanted any more stays as it is. Where the metadata is not there
+    /// yet, the choice waits for it.
+    pub fn set_file_priorities(&self, priorities: Vec<Priority>) -> Result<(), SelectError> {
+        self.choose(FileChoice::Each(priorities))
+    }
+
+    /// Wants the files with these numbers, counted from 0 in the torrent's order (BEP 53), and no
+    /// others; otherwise as [`TorrentHandle::set_file_priorities`].
+    pub fn select(
+        &self,
+        files: impl IntoIterator<Item = RangeInclusive<u32>>,
+    ) -> Result<(), SelectError> {
+        self.choose(FileChoice::Only(files.into_iter().collect()))
+    }
+
+    fn choose(&self, choice: FileChoice) -> Result<(), SelectError> {
+        match self.ask(Command::ChooseFiles(self.id(), choice))? {
+            Reply::BadChoice(error) => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// How much each file is wanted, in the torrent's order.
+    pub fn file_priorities(&self) -> Result<Vec<Priority>, AskError> {
+        Ok(self.file_progress()?.iter().map(|file| file.priority).collect())
+    }
+
+    /// Each file's priority, size and bytes that are there, in the torrent's order.
+    pub fn file_progress(&self) -> Result<Vec<FileStatus>, AskError> {
+        match self.ask(Command::Files(self.id()))? {
+            Reply::Files(files) => Ok(files),
+            _ => Err(AskError::Gone),
+        }
     }
 
     /// Takes it out of the session and leaves its files as they are. All handles answer `Gone` from

@@ -1,6 +1,7 @@
 //! The files of one torrent on a simulated disk: their bytes, lengths and names.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::base::digest::Sha1;
@@ -21,6 +22,8 @@ pub(crate) struct Contents {
     torrent: Arc<Torrent>,
     /// The torrent's bytes; what no file holds is zero.
     bytes: Vec<u8>,
+    /// What lies aside of files that are not there, at its place in the torrent.
+    aside: Vec<u8>,
     seen: Vec<FileSeen>,
     /// Pieces whose bytes were hashed and not touched since.
     proven: BTreeSet<PieceIndex>,
@@ -32,6 +35,7 @@ impl Contents {
         Contents {
             torrent: Arc::clone(torrent),
             bytes: vec![0; torrent.layout().total() as usize],
+            aside: vec![0; torrent.layout().total() as usize],
             seen: vec![FileSeen::Missing; torrent.files().len()],
             proven: BTreeSet::new(),
         }
@@ -63,52 +67,83 @@ impl Contents {
         files.all(|(_, seen)| matches!(seen, FileSeen::Final { .. }))
     }
 
-    /// Makes missing files: empty ones complete, others as `.part`.
-    pub(crate) fn create(&mut self, allocation: Allocation) {
-        let files = self.seen.iter_mut().zip(self.torrent.files());
-        for (seen, file) in files.filter(|(_, file)| file.is_on_disk()) {
-            *seen = match (*seen, file.length(), allocation) {
+    /// Makes these files where they are missing: empty ones complete, others as `.part`, with what
+    /// lies aside for them.
+    pub(crate) fn create(&mut self, files: &[FileIndex], allocation: Allocation) {
+        let torrent = Arc::clone(&self.torrent);
+        for file in files {
+            let entry = &torrent.files()[file.as_usize()];
+            assert!(entry.is_on_disk(), "{file:?} is never on any disk");
+            let length = entry.length();
+            let seen = self.seen[file.as_usize()];
+            if seen == FileSeen::Aside {
+                let range = entry.offset() as usize..(entry.offset() + length) as usize;
+                self.bytes[range.clone()].copy_from_slice(&self.aside[range.clone()]);
+                self.aside[range].fill(0);
+            }
+            self.seen[file.as_usize()] = match (seen, length, allocation) {
                 (FileSeen::Missing, 0, _) => FileSeen::Final { length: 0 },
-                (FileSeen::Missing, length, Allocation::Full) => FileSeen::Part { length },
                 (FileSeen::Missing, _, Allocation::Sparse) => FileSeen::Part { length: 0 },
+                (FileSeen::Missing | FileSeen::Aside, ..) => FileSeen::Part { length },
                 (there, ..) => there,
             };
         }
     }
 
-    /// `None` where a file is missing or ends early.
-    pub(crate) fn read(&self, offset: u64, length: u32) -> Option<&[u8]> {
-        for span in self.spans_on_disk(offset, length.into()) {
-            let there = match self.seen.get(span.file.as_usize())? {
-                FileSeen::Missing => return None,
-                FileSeen::Part { length } | FileSeen::Final { length } => *length,
-            };
-            if there < span.offset + u64::from(span.length) {
-                return None;
-            }
-        }
-        let start = usize::try_from(offset).ok()?;
-        self.bytes.get(start..start.checked_add(length as usize)?)
+    /// Whether nothing lies aside.
+    pub(crate) fn is_tidy(&self) -> bool {
+        self.aside.iter().all(|byte| *byte == 0)
     }
 
-    /// Bytes of pads are left out: they are zeros, whoever reads them.
+    /// `None` where a file is missing or ends early.
+    pub(crate) fn read(&self, offset: u64, length: u32) -> Option<Vec<u8>> {
+        let start = usize::try_from(offset).ok()?;
+        let mut bytes = self.bytes.get(start..start.checked_add(length as usize)?)?.to_vec();
+        for span in self.spans_on_disk(offset, length.into()) {
+            let place = self.place(span);
+            match self.seen.get(span.file.as_usize())? {
+                FileSeen::Missing => return None,
+                FileSeen::Aside => {
+                    bytes[place.start - start..place.end - start]
+                        .copy_from_slice(&self.aside[place]);
+                }
+                FileSeen::Part { length } | FileSeen::Final { length } => {
+                    if *length < span.offset + u64::from(span.length) {
+                        return None;
+                    }
+                }
+            }
+        }
+        Some(bytes)
+    }
+
+    /// Bytes of pads are left out: they are zeros, whoever reads them. Those of files that were not
+    /// created go aside.
     pub(crate) fn write(&mut self, offset: u64, data: &[u8]) {
         for span in self.spans_on_disk(offset, data.len() as u64) {
-            let start =
-                (self.torrent.files()[span.file.as_usize()].offset() + span.offset) as usize;
-            let from = start - offset as usize;
-            let len = span.length as usize;
-            self.bytes[start..start + len].copy_from_slice(&data[from..from + len]);
+            let place = self.place(span);
+            let from = place.start - offset as usize;
+            let data = &data[from..from + span.length as usize];
             let end = span.offset + u64::from(span.length);
-            match self.seen.get_mut(span.file.as_usize()) {
-                Some(FileSeen::Part { length } | FileSeen::Final { length }) => {
+            match &mut self.seen[span.file.as_usize()] {
+                FileSeen::Part { length } | FileSeen::Final { length } => {
                     *length = end.max(*length);
+                    self.bytes[place].copy_from_slice(data);
                 }
-                missing => panic!("a write to a file that was not created: {missing:?}"),
+                seen @ (FileSeen::Missing | FileSeen::Aside) => {
+                    *seen = FileSeen::Aside;
+                    self.aside[place].copy_from_slice(data);
+                }
             }
         }
         let touched = self.torrent.layout().pieces_of(offset, data.len() as u64);
         self.proven.retain(|piece| !touched.contains(&piece.as_u32()));
+    }
+
+    /// Where it lies in the torrent.
+    fn place(&self, span: Span) -> Range<usize> {
+        let start = (self.torrent.files()[span.file.as_usize()].offset() + span.offset) as usize;
+        start..start + span.length as usize
     }
 
     fn spans_on_disk(&self, offset: u64, length: u64) -> Vec<Span> {
@@ -155,7 +190,7 @@ impl Contents {
         let is_right = self.proven.contains(&piece)
             || self
                 .read(layout.offset(piece), layout.piece_len(piece))
-                .is_some_and(|bytes| self.has_hashes(piece, bytes));
+                .is_some_and(|bytes| self.has_hashes(piece, &bytes));
         if is_right {
             self.proven.insert(piece);
         }
@@ -197,7 +232,7 @@ mod tests {
         assert!(!contents.is_piece_right(piece(2)) && contents.read(79_999, 1).is_none());
         contents.delete(FileIndex(0));
         assert!(contents.read(0, 1).is_none() && contents.read(40_000, 1).is_some());
-        contents.create(Allocation::Full);
+        contents.create(&[FileIndex(0)], Allocation::Full);
         assert_eq!(contents.seen()[0], FileSeen::Part { length: 40_000 });
     }
 }

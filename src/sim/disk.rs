@@ -64,6 +64,8 @@ struct Opened {
     is_created: bool,
     /// When its slowest job ends: `Close` comes after it.
     busy_until: Instant,
+    /// When its last `Create` ends.
+    created_at: Instant,
 }
 
 /// One host's disks.
@@ -154,8 +156,13 @@ impl Disk {
         }
         let opened = self.opened.get_mut(&job.torrent);
         let opened = opened.unwrap_or_else(|| panic!("{job:?} for files that are not open"));
-        if matches!(job.op, DiskOp::Close) {
+        // `Create` comes between what was given before it and what is given after it.
+        if matches!(job.op, DiskOp::Close | DiskOp::Create { .. }) {
             at = at.max(opened.busy_until);
+        }
+        at = at.max(opened.created_at);
+        if matches!(job.op, DiskOp::Create { .. }) {
+            opened.created_at = at;
         }
         opened.busy_until = opened.busy_until.max(at);
         let (info_hash, is_created) = (opened.info_hash, opened.is_created);
@@ -191,7 +198,8 @@ impl Disk {
         let is_busy = self.pending.iter().any(|pending| pending.job.torrent == job.torrent);
         assert!(!is_busy, "torrent {} was opened while its jobs are under way", job.torrent);
         let (allocation, busy_until) = (*allocation, Instant::ZERO);
-        let opened = Opened { info_hash, allocation, is_created, busy_until };
+        let created_at = busy_until;
+        let opened = Opened { info_hash, allocation, is_created, busy_until, created_at };
         self.opened.insert(job.torrent, opened);
     }
 
@@ -222,8 +230,8 @@ impl Disk {
         };
         match &job.op {
             DiskOp::Open { .. } => DiskReply::Opened(contents.seen().to_vec()),
-            DiskOp::Create => {
-                contents.create(opened.allocation);
+            DiskOp::Create { files } => {
+                contents.create(files, opened.allocation);
                 opened.is_created = true;
                 DiskReply::Done
             }
@@ -241,7 +249,7 @@ impl Disk {
         match op {
             DiskOp::Read { .. } => Some((StorageOperation::Read, self.faults.read)),
             DiskOp::Write { .. } => Some((StorageOperation::Write, self.faults.write)),
-            DiskOp::Create => Some((StorageOperation::Allocate, self.faults.create)),
+            DiskOp::Create { .. } => Some((StorageOperation::Allocate, self.faults.create)),
             _ => None,
         }
     }
@@ -252,7 +260,7 @@ fn read(contents: &Contents, offset: u64, length: u32) -> DiskReply {
         return DiskReply::Failed(failure(StorageOperation::Read, None, "the file ends early"));
     };
     let mut page = PageBuf::zeroed(bytes.len());
-    page.bytes_mut().copy_from_slice(bytes);
+    page.bytes_mut().copy_from_slice(&bytes);
     DiskReply::Read(page.freeze())
 }
 
@@ -289,6 +297,10 @@ mod tests {
         DiskOp::Open { torrent, directory: PathBuf::new(), allocation: Allocation::Sparse }
     }
 
+    fn create() -> DiskOp {
+        DiskOp::Create { files: Arc::from([FileIndex(0)]) }
+    }
+
     fn run(disk: &mut Disk, id: u64, op: DiskOp) -> DiskReply {
         disk.submit(Instant::ZERO, ShardId(0), DiskJob { id: JobId(id), torrent: TORRENT, op });
         while let Some(at) = disk.poll_timeout() {
@@ -308,7 +320,7 @@ mod tests {
         let (mut disk, bundle) = disk();
         let reply = run(&mut disk, 1, open(&bundle));
         assert!(matches!(reply, DiskReply::Opened(s) if s == [FileSeen::Missing]));
-        run(&mut disk, 2, DiskOp::Create);
+        run(&mut disk, 2, create());
         run(&mut disk, 3, DiskOp::Write { offset: 0, data: page(&bundle.bytes[..16_384]) });
         disk.crash();
         let reply = run(&mut disk, 1, open(&bundle));
@@ -324,7 +336,7 @@ mod tests {
     fn two_writes_of_the_same_bytes_are_seen() {
         let (mut disk, bundle) = disk();
         run(&mut disk, 1, open(&bundle));
-        run(&mut disk, 2, DiskOp::Create);
+        run(&mut disk, 2, create());
         for id in [3, 4] {
             let op = DiskOp::Write { offset: id, data: page(b"xyz") };
             disk.submit(Instant::ZERO, ShardId(0), DiskJob { id: JobId(id), torrent: TORRENT, op });
@@ -336,7 +348,7 @@ mod tests {
     fn a_file_finished_too_early_is_seen() {
         let (mut disk, bundle) = disk();
         run(&mut disk, 1, open(&bundle));
-        run(&mut disk, 2, DiskOp::Create);
+        run(&mut disk, 2, create());
         run(&mut disk, 3, DiskOp::Finish { file: FileIndex(0) });
     }
 
@@ -344,7 +356,7 @@ mod tests {
     fn planned_errors_carry_their_number_and_spare_other_torrents() {
         let (mut disk, bundle) = disk();
         run(&mut disk, 1, open(&bundle));
-        run(&mut disk, 2, DiskOp::Create);
+        run(&mut disk, 2, create());
         let only = Some(Sha1::of(b"another torrent"));
         let faults = DiskFaults { write: 1000, errno: 5, ..DiskFaults::default() };
         disk.set_faults(DiskFaults { only, ..faults });

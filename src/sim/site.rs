@@ -15,6 +15,9 @@ use crate::base::instant::Instant;
 use crate::base::published::Published;
 use crate::base::rng::Rng;
 use crate::base::status::TorrentStats;
+use crate::content::wanted::FileChoice;
+use crate::content::wanted::PriorityRuns;
+use crate::content::wanted::RunWalk;
 use crate::engine::add::Addition;
 use crate::engine::add::Allocation;
 use crate::engine::add::PieceOrder;
@@ -23,6 +26,7 @@ use crate::engine::alert::AlertKind;
 use crate::engine::command::Command;
 use crate::engine::command::Ticket;
 use crate::engine::directory::Directory;
+use crate::engine::disk::FileSeen;
 use crate::engine::settings::Settings;
 use crate::engine::to_ring::Reply;
 use crate::sim::bundle::Bundle;
@@ -45,8 +49,21 @@ pub(crate) struct Placed {
     pub(crate) is_finished: bool,
     /// Neither paused nor stopped by an error, and its check is over.
     pub(crate) is_running: bool,
+    /// Which files are wanted.
+    pub(crate) choice: FileChoice,
     order: PieceOrder,
     peers: Vec<SocketAddr>,
+}
+
+impl Placed {
+    /// Blocks of pieces that nobody wants.
+    pub(crate) fn unwanted(&self) -> Vec<Block> {
+        let (torrent, mut runs) = (&self.bundle.torrent, PriorityRuns::new());
+        let priorities = self.choice.priorities(torrent);
+        RunWalk::default().advance(torrent, &priorities, usize::MAX, &mut runs);
+        let unwanted = runs.into_iter().filter(|(_, priority)| !priority.is_wanted());
+        unwanted.flat_map(|(pieces, _)| self.bundle.blocks(pieces)).collect()
+    }
 }
 
 /// One host with its engines.
@@ -131,6 +148,18 @@ impl Site {
         order: PieceOrder,
         peers: Vec<SocketAddr>,
     ) -> TorrentId {
+        self.add_some(now, bundle, shard, (order, FileChoice::All), peers)
+    }
+
+    /// As [`Site::add`], with a choice of files.
+    pub(crate) fn add_some(
+        &mut self,
+        now: Instant,
+        bundle: &Bundle,
+        shard: u16,
+        (order, choice): (PieceOrder, FileChoice),
+        peers: Vec<SocketAddr>,
+    ) -> TorrentId {
         self.next_torrent += 1;
         let id = TorrentId(self.next_torrent);
         let stats = Arc::new(Published::new(empty_stats(id, bundle)));
@@ -143,6 +172,7 @@ impl Site {
             is_running: false,
             order,
             peers,
+            choice,
         };
         self.place(now, id, placed);
         id
@@ -159,6 +189,7 @@ impl Site {
             allocation: Allocation::Full,
             order: placed.order,
             is_paused: false,
+            choice: placed.choice.clone(),
             peers: placed.peers.clone(),
             stats: Arc::clone(&placed.stats),
         };
@@ -201,6 +232,32 @@ impl Site {
 
     pub(crate) fn count_alerts(&self, is_meant: impl Fn(&AlertKind) -> bool) -> usize {
         self.alerts.iter().filter(|alert| is_meant(&alert.kind)).count()
+    }
+
+    /// Whether everything that is wanted is there, its files under their final names.
+    pub(crate) fn has_wanted(&self, id: TorrentId) -> bool {
+        let Some(placed) = self.torrents.get(&id) else { return false };
+        let torrent = &placed.bundle.torrent;
+        let Some(contents) = self.disk.contents(&torrent.info_hash()) else { return false };
+        let priorities = placed.choice.priorities(torrent);
+        let mut files = torrent.file_list().iter().filter(|(file, _)| priorities.wants(*file));
+        placed.is_finished
+            && files.all(|(file, entry)| {
+                let range = entry.offset() as usize..(entry.offset() + entry.length()) as usize;
+                let seen = contents.seen()[file.as_usize()];
+                !entry.is_on_disk()
+                    || matches!(seen, FileSeen::Final { .. })
+                        && contents.bytes()[range.clone()] == placed.bundle.bytes[range]
+            })
+    }
+
+    /// Chooses files anew.
+    pub(crate) fn choose(&mut self, now: Instant, id: TorrentId, choice: FileChoice) -> Ticket {
+        if let Some(placed) = self.torrents.get_mut(&id) {
+            placed.choice = choice.clone();
+            placed.is_finished = false;
+        }
+        self.order_of(now, id, |id| Command::ChooseFiles(id, choice))
     }
 
     /// Whether the torrent is complete, and its files lie under their final names.

@@ -132,6 +132,7 @@ fn announce_of(request: &AnnounceRequest, from: IpAddr) -> Announce {
         AnnounceEvent::Started => "started",
         AnnounceEvent::Completed => "completed",
         AnnounceEvent::Stopped => "stopped",
+        AnnounceEvent::Paused => "paused",
         AnnounceEvent::None => "",
     };
     let peer = SocketAddr::new(request.ip.unwrap_or(from), request.port);

@@ -22,8 +22,10 @@ pub(crate) struct Facts {
     pub(crate) uploaded: u64,
     /// Payload bytes received since the torrent was added.
     pub(crate) downloaded: u64,
-    /// Bytes that we lack.
+    /// Bytes that we lack, wanted or not: a tracker takes peers with 0 for seeds.
     pub(crate) left: u64,
+    /// We lack something and want nothing more (BEP 21).
+    pub(crate) is_partial_seed: bool,
     /// Peers asked for; 0 when there are enough.
     pub(crate) numwant: u32,
 }
@@ -37,6 +39,10 @@ impl Facts {
         key: u32,
         tracker_id: Option<Vec<u8>>,
     ) -> AnnounceRequest {
+        let event = match event {
+            AnnounceEvent::None if self.is_partial_seed => AnnounceEvent::Paused,
+            event => event,
+        };
         let numwant = if event == AnnounceEvent::Stopped { 0 } else { self.numwant };
         AnnounceRequest {
             info_hash,

@@ -20,6 +20,7 @@ const FACTS: Facts = Facts {
     uploaded: 0,
     downloaded: 0,
     left: 1,
+    is_partial_seed: false,
     numwant: 50,
 };
 

@@ -26,6 +26,7 @@ const FACTS: Facts = Facts {
     uploaded: 1,
     downloaded: 2,
     left: 3,
+    is_partial_seed: false,
     numwant: 50,
 };
 

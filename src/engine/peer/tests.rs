@@ -270,7 +270,7 @@ fn an_extension_handshake_sets_the_window_and_may_come_four_times() {
     let theirs = ExtensionHandshake {
         reqq: Some(5),
         client: Some("Other 1.0".to_owned()),
-        is_upload_only: true,
+        upload_only: Some(true),
         ..ExtensionHandshake::default()
     };
     let payload = theirs.encode();

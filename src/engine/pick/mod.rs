@@ -33,6 +33,7 @@ use crate::engine::pick::ask::PeerKey;
 use crate::engine::pick::ask::Picks;
 use crate::engine::pick::ask::Received;
 use crate::engine::pick::ask::Release;
+use crate::engine::pick::blocks::Partial;
 use crate::engine::pick::stock::Stage;
 use crate::engine::pick::stock::Stock;
 
@@ -97,6 +98,30 @@ impl Picker {
     /// A peer that was not counted as a seed got a piece it did not have.
     pub(crate) fn peer_have(&mut self, piece: PieceIndex) {
         self.stock.rarity.peer_have(&self.stock.goals, piece.as_u32());
+    }
+
+    /// Sets the priority of ranges of pieces; parts beyond the last piece are ignored.
+    pub(crate) fn set_priorities(&mut self, runs: &[(Range<u32>, Priority)]) {
+        let mut changed = 0;
+        for (range, priority) in runs {
+            self.stock.goals.set_priorities(range.clone(), *priority);
+            changed += u64::from(range.end.saturating_sub(range.start));
+        }
+        if changed <= u64::from(SETTLE_PER_PICK) {
+            let pieces = runs.iter().flat_map(|(range, _)| range.clone());
+            for piece in pieces.filter(|piece| *piece < self.stock.goals.piece_count()) {
+                self.stock.rarity.place(&self.stock.goals, piece);
+            }
+        } else {
+            self.stock.rarity.unsettle(&self.stock.goals);
+        }
+        let started: Vec<PieceIndex> = self.stock.partials.all().iter().map(|p| p.piece).collect();
+        for piece in started {
+            let is_wanted = self.stock.goals.wants(piece.as_u32());
+            self.stock.partials.change(piece, |partial| partial.is_wanted = is_wanted);
+        }
+        self.has_new_work |= runs.iter().any(|(_, priority)| priority.is_wanted());
+        self.watch_stage();
     }
 
     /// Hands out up to `ask.want` blocks: they count as asked of the peer until they are received
@@ -210,6 +235,18 @@ impl Picker {
         idle.min_by_key(|p| (p.received(), p.piece)).map(|p| p.piece)
     }
 
+    /// Nothing that is wanted is missing.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.stock.goals.wanted_left() == 0
+    }
+
+    /// A started piece that is not wanted any more and that nobody is asked for: it will not be
+    /// finished.
+    pub(crate) fn unwanted_piece(&self) -> Option<PieceIndex> {
+        let idle = |partial: &&Partial| !partial.is_wanted && partial.is_idle();
+        self.stock.partials.all().iter().find(idle).map(|partial| partial.piece)
+    }
+
     /// Wanted and not had: whether a peer that gets it becomes more interesting.
     pub(crate) fn wants(&self, piece: PieceIndex) -> bool {
         self.stock.goals.wants(piece.as_u32())
@@ -239,32 +276,8 @@ impl Picker {
     }
 }
 
-#[allow(dead_code, reason = "tested and measured; callers reach them with file priorities")]
+#[allow(dead_code, reason = "what tests hold against a simple picker, and the bench measures")]
 impl Picker {
-    /// Sets the priority of ranges of pieces; parts beyond the last piece are ignored.
-    pub(crate) fn set_priorities(&mut self, runs: &[(Range<u32>, Priority)]) {
-        let mut changed = 0;
-        for (range, priority) in runs {
-            self.stock.goals.set_priorities(range.clone(), *priority);
-            changed += u64::from(range.end.saturating_sub(range.start));
-        }
-        if changed <= u64::from(SETTLE_PER_PICK) {
-            let pieces = runs.iter().flat_map(|(range, _)| range.clone());
-            for piece in pieces.filter(|piece| *piece < self.stock.goals.piece_count()) {
-                self.stock.rarity.place(&self.stock.goals, piece);
-            }
-        } else {
-            self.stock.rarity.unsettle(&self.stock.goals);
-        }
-        let started: Vec<PieceIndex> = self.stock.partials.all().iter().map(|p| p.piece).collect();
-        for piece in started {
-            let is_wanted = self.stock.goals.wants(piece.as_u32());
-            self.stock.partials.change(piece, |partial| partial.is_wanted = is_wanted);
-        }
-        self.has_new_work |= runs.iter().any(|(_, priority)| priority.is_wanted());
-        self.watch_stage();
-    }
-
     pub(crate) fn set_priority(&mut self, piece: PieceIndex, priority: Priority) {
         self.set_priorities(&[(piece.as_u32()..piece.as_u32() + 1, priority)]);
     }
@@ -276,10 +289,7 @@ impl Picker {
         self.watch_stage();
         self.has_new_work |= self.stock.goals.wants(piece.as_u32());
     }
-}
 
-#[allow(dead_code, reason = "what tests hold against a simple picker, and the bench measures")]
-impl Picker {
     /// Puts up to `piece_max` pieces in order after a large change. Each pick does some of it
     /// anyway; an owner with time left in its turn calls this while `is_settled` is false.
     pub(crate) fn settle(&mut self, piece_max: u32) {
@@ -315,10 +325,6 @@ impl Picker {
 
     pub(crate) fn partial_count(&self) -> u32 {
         self.stock.partials.all().len() as u32
-    }
-
-    pub(crate) fn is_finished(&self) -> bool {
-        self.stock.goals.wanted_left() == 0
     }
 
     /// No wanted piece is left to start, and no block is left that nobody was asked for.

@@ -7,6 +7,7 @@ pub(crate) mod assemblies;
 pub(crate) mod file_progress;
 pub(crate) mod late_check;
 pub(crate) mod readings;
+pub(crate) mod selection;
 pub(crate) mod state;
 pub(crate) mod step_announce;
 pub(crate) mod step_check;
@@ -17,6 +18,7 @@ pub(crate) mod step_hashes;
 pub(crate) mod step_metadata;
 pub(crate) mod step_peers;
 pub(crate) mod step_report;
+pub(crate) mod step_select;
 pub(crate) mod step_timers;
 pub(crate) mod step_upload;
 pub(crate) mod step_verify;
@@ -144,7 +146,7 @@ impl Swarm {
                 self.handle_check_read(turn, (piece, length), data);
             }
             (Purpose::Open, DiskReply::Opened(seen)) => self.handle_opened(now, turn, seen),
-            (Purpose::Create, _) => self.handle_created(now, turn),
+            (Purpose::Create, _) => self.handle_made(now, turn),
             (Purpose::Finish { file }, _) => self.handle_named(now, turn, file),
             (Purpose::Sync, _) => self.handle_durable(now, turn),
             (Purpose::Close, _) => self.handle_store_closed(turn),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::bitfield::Bitfield;
+use crate::base::ids::FileIndex;
 use crate::base::ids::PieceIndex;
 use crate::base::ids::TorrentId;
 use crate::base::instant::Instant;
@@ -38,6 +39,7 @@ use crate::engine::swarm::file_progress::FileProgress;
 use crate::engine::swarm::late_check::LateCheck;
 use crate::engine::swarm::readings::Check;
 use crate::engine::swarm::readings::Readings;
+use crate::engine::swarm::selection::Selection;
 use crate::engine::turn::Purpose;
 use crate::engine::turn::Turn;
 
@@ -92,6 +94,9 @@ pub(crate) struct Swarm {
     pub(crate) files: FileProgress,
     /// Hashes of v2 trees that the torrent came without.
     pub(crate) layers: Layers,
+    pub(crate) selection: Selection,
+    /// Files that are being made.
+    pub(crate) making: Option<Arc<[FileIndex]>>,
     pub(crate) blame: Blame,
     pub(crate) candidates: Candidates,
     pub(crate) choker: Choker<u32>,
@@ -158,6 +163,8 @@ impl Swarm {
             writing: BTreeSet::new(),
             files: FileProgress::default(),
             layers: Layers::new(&addition.torrent),
+            selection: Selection::new(addition.choice),
+            making: None,
             blame: Blame::default(),
             candidates,
             choker: Choker::new(now),
@@ -206,6 +213,7 @@ impl Swarm {
     /// Its first deed.
     pub(crate) fn begin(&mut self, turn: &mut Turn) {
         self.alert(turn, AlertKind::Added);
+        self.apply_choice(turn);
         if self.phase == Phase::Opening {
             self.open(turn);
         }
@@ -239,6 +247,7 @@ impl Swarm {
         ids.into_iter().for_each(|id| self.mark(id));
     }
 
+    /// Whether every piece is there, wanted or not.
     pub(crate) fn is_complete(&self) -> bool {
         self.have.is_full()
     }
@@ -258,7 +267,7 @@ impl Swarm {
         match self.phase {
             Phase::Opening | Phase::Creating => TorrentState::Opening,
             Phase::Checking => TorrentState::Checking,
-            Phase::Active if self.is_complete() => TorrentState::Seeding,
+            Phase::Active if self.is_done() => TorrentState::Seeding,
             Phase::Active => TorrentState::Downloading,
             Phase::Broken => TorrentState::Error,
             Phase::Paused | Phase::Leaving | Phase::Left => TorrentState::Paused,

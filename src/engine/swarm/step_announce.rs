@@ -30,6 +30,7 @@ impl Swarm {
             uploaded: self.sent.total(),
             downloaded: self.received.total(),
             left: self.layout.wire_total() - self.have_bytes(),
+            is_partial_seed: self.is_done() && !self.is_complete(),
             numwant: if has_enough { 0 } else { turn.settings.numwant },
         }
     }

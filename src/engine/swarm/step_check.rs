@@ -10,7 +10,6 @@ use crate::engine::digesting::Verdict;
 use crate::engine::disk::DiskOp;
 use crate::engine::disk::FileSeen;
 use crate::engine::hasher::HashJob;
-use crate::engine::swarm::file_progress::FileProgress;
 use crate::engine::swarm::late_check::LateCheck;
 use crate::engine::swarm::readings::Check;
 use crate::engine::swarm::readings::READ_LEN;
@@ -23,7 +22,7 @@ use crate::engine::turn::Turn;
 impl Swarm {
     /// The files were looked at: hash every piece that may be there.
     pub(crate) fn handle_opened(&mut self, now: Instant, turn: &mut Turn, seen: Vec<FileSeen>) {
-        self.files = FileProgress::new(seen);
+        self.files.handle_seen(seen);
         let mut plausible = self.files.plausible(&self.torrent);
         if let Some(known) = self.unverifiable_but() {
             let late = LateCheck::new(&plausible, known);
@@ -175,30 +174,28 @@ impl Swarm {
     }
 
     fn end_check(&mut self, now: Instant, turn: &mut Turn) {
+        if !self.selection.is_applied() {
+            // The last slice of that comes back to here.
+            return;
+        }
         let Some(check) = self.check.take() else { return };
         self.have = check.have;
         self.picker.set_have(&self.have);
         self.files.set_have(&self.torrent, &self.have);
+        self.files.count_wanted(&self.torrent, self.selection.priorities());
         let piece_count = self.layout.piece_count();
         let have_count = self.have.count_ones();
         self.alert(turn, AlertKind::Checked { have_count, piece_count });
         self.changed();
-        if self.files.wants_create(&self.torrent) {
-            self.phase = Phase::Creating;
-            self.disk(turn, Purpose::Create, DiskOp::Create);
-        } else {
+        let files = self.files.unready(&self.torrent, self.selection.priorities());
+        self.phase = Phase::Creating;
+        if !self.make_files(turn, files) {
             self.activate(now, turn);
         }
     }
 
     /// The files are there: fetch and serve from here on.
-    pub(crate) fn handle_created(&mut self, now: Instant, turn: &mut Turn) {
-        self.files.created(&self.torrent);
-        self.needs_sync = true;
-        self.activate(now, turn);
-    }
-
-    fn activate(&mut self, now: Instant, turn: &mut Turn) {
+    pub(crate) fn activate(&mut self, now: Instant, turn: &mut Turn) {
         self.phase = Phase::Active;
         self.next_tick = now;
         self.candidates.retry_all(now);
@@ -206,7 +203,9 @@ impl Swarm {
         for file in self.files.unnamed() {
             self.name_file(turn, file);
         }
-        self.end_if_complete(now, turn);
+        // The choice may have changed while files were made.
+        self.make_wanted(turn);
+        self.end_if_finished(now, turn);
         self.announcer.start(now);
     }
 }

@@ -211,6 +211,7 @@ impl Swarm {
         if let Some(assembly) = self.assemblies.close(piece) {
             turn.free_assembly(assembly.held());
         }
+        let was_wanted = self.picker.wants(piece);
         self.picker.piece_passed(piece);
         self.layers.forget_leaves(piece);
         self.have.set(piece.as_u32());
@@ -219,19 +220,19 @@ impl Swarm {
         for id in ids {
             let Some(peer) = self.peers.get_mut(id) else { continue };
             peer.tell_have(piece);
-            if peer.pieces.has(piece) {
+            if was_wanted && peer.pieces.has(piece) {
                 peer.wanted_count = peer.wanted_count.saturating_sub(1);
                 peer.set_interest(peer.wanted_count > 0);
             }
             self.mark(id);
         }
-        for file in self.files.piece_done(&self.torrent, piece) {
+        for file in self.files.piece_done(&self.torrent, self.selection.priorities(), piece) {
             if self.files.is_part(file) {
                 self.name_file(turn, file);
             }
         }
         self.changed();
-        self.end_if_complete(now, turn);
+        self.end_if_finished(now, turn);
     }
 
     pub(crate) fn name_file(&mut self, turn: &mut Turn, file: FileIndex) {
@@ -245,12 +246,12 @@ impl Swarm {
         self.needs_sync = true;
         self.files.named(file);
         self.alert(turn, AlertKind::FileCompleted { file: file.0 });
-        self.end_if_complete(now, turn);
+        self.end_if_finished(now, turn);
     }
 
-    /// All pieces stored and all files named: make it durable, then tell.
-    pub(crate) fn end_if_complete(&mut self, now: Instant, turn: &mut Turn) {
-        if self.is_finished || !self.is_complete() || self.naming > 0 {
+    /// All wanted pieces stored and all their files named: make it durable, then tell.
+    pub(crate) fn end_if_finished(&mut self, now: Instant, turn: &mut Turn) {
+        if self.is_finished || !self.is_done() || self.naming > 0 || self.making.is_some() {
             return;
         }
         self.is_finished = true;
@@ -261,11 +262,18 @@ impl Swarm {
         }
     }
 
-    /// Complete and durable.
+    /// Everything that is wanted is there and durable. Trackers count a download as completed when
+    /// all of the torrent is there (BEP 3); before that we are a partial seed to them (BEP 21).
     pub(crate) fn handle_durable(&mut self, now: Instant, turn: &mut Turn) {
+        if !self.is_finished {
+            // More was wanted meanwhile.
+            return;
+        }
         self.alert(turn, AlertKind::Finished);
         self.changed();
-        if self.received.total() > 0 {
+        if !self.is_complete() {
+            self.tell_upload_only(turn);
+        } else if self.received.total() > 0 {
             self.announcer.completed();
         }
         self.drop_seeds(now, turn);

@@ -102,6 +102,7 @@ impl Swarm {
         self.readings.clear();
         self.check = None;
         self.late_check = None;
+        self.making = None;
         self.announcer.stop(now);
         self.changed();
     }

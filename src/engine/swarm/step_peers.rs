@@ -15,7 +15,6 @@ use crate::codec::ut_metadata::OUR_UT_METADATA;
 use crate::engine::alert::AlertKind;
 use crate::engine::candidates::REDIAL;
 use crate::engine::peer::pieces::Pieces;
-use crate::engine::pick::ask::Has;
 use crate::engine::swarm::state::Swarm;
 use crate::engine::turn::Turn;
 
@@ -32,7 +31,7 @@ impl Swarm {
             client: Some(turn.settings.user_agent.clone()),
             reqq: Some(REQUEST_QUEUE_MAX as u32),
             yourip: Some(their_ip.to_canonical()),
-            is_upload_only: self.is_complete(),
+            upload_only: self.is_done().then_some(true),
             port: (port != 0).then_some(port),
             ..ExtensionHandshake::default()
         }
@@ -60,10 +59,10 @@ impl Swarm {
             self.mark_all();
         }
         self.wants_choice |= peer.unchoked_since.is_some();
-        let is_pair_of_seeds = peer.pieces.is_all() && self.is_complete();
+        let is_pair_of_seeds = peer.pieces.is_all() && self.is_done();
         let pause = if is_pair_of_seeds { REDIAL_SEED } else { REDIAL };
         self.candidates.left(now, peer.address, pause);
-        if self.is_active() && !self.is_complete() && self.peers.len() == 0 {
+        if self.is_active() && !self.is_done() && self.peers.len() == 0 {
             // Without peers there is no tick that would ask.
             self.announcer.want_more_peers(now);
         }
@@ -107,20 +106,12 @@ impl Swarm {
 
     /// It told all it has. Seeds have nothing for each other.
     pub(crate) fn handle_has_set(&mut self, now: Instant, turn: &mut Turn, id: SlotId) {
-        let Some(peer) = self.peers.get_mut(id) else { return };
-        let has = match &peer.pieces {
-            Pieces::All { .. } => {
-                self.picker.seed_joined();
-                Has::All
-            }
-            Pieces::Some(field) => {
-                self.picker.peer_joined(field);
-                Has::Some(field)
-            }
-        };
-        peer.wanted_count = self.picker.wanted_count(has);
-        peer.set_interest(peer.wanted_count > 0);
-        self.mark(id);
+        let Some(peer) = self.peers.get(id) else { return };
+        match &peer.pieces {
+            Pieces::All { .. } => self.picker.seed_joined(),
+            Pieces::Some(field) => self.picker.peer_joined(field),
+        }
+        self.count_wanted(id);
         self.drop_if_useless(now, turn, id);
     }
 
@@ -142,7 +133,7 @@ impl Swarm {
         self.drop_if_useless(now, turn, id);
     }
 
-    /// We are complete: peers that are too go.
+    /// We want nothing more: peers that do not either go.
     pub(crate) fn drop_seeds(&mut self, now: Instant, turn: &mut Turn) {
         let ids: Vec<SlotId> = self.peers.iter().map(|(id, _)| id).collect();
         ids.into_iter().for_each(|id| self.drop_if_useless(now, turn, id));
@@ -151,9 +142,9 @@ impl Swarm {
     pub(crate) fn drop_if_useless(&mut self, now: Instant, turn: &mut Turn, id: SlotId) {
         let Some(peer) = self.peers.get(id) else { return };
         let wants_nothing = peer.pieces.is_all() || peer.is_upload_only;
-        // Not before we told it that we are complete too: our have messages are on their way.
+        // Not before we told it that we want nothing either: our have messages are on their way.
         if self.is_finished && wants_nothing && !peer.has_output() {
-            self.drop_peer(now, turn, id, "both are complete");
+            self.drop_peer(now, turn, id, "neither wants anything");
         }
     }
 

@@ -34,6 +34,8 @@ impl Swarm {
             have_count: self.have.count_ones(),
             have_bytes: self.have_bytes(),
             total_bytes: self.layout.wire_total(),
+            wanted_bytes: self.files.wanted,
+            wanted_have_bytes: self.files.wanted.saturating_sub(self.files.wanted_left),
             checked_count: self.check.as_ref().map_or(0, Check::checked_count),
             downloaded: self.received.total(),
             uploaded: self.sent.total(),

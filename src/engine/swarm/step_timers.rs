@@ -57,9 +57,10 @@ impl Swarm {
         if self.is_finished {
             self.drop_seeds(now, turn);
         }
+        self.drop_unwanted(turn);
         self.make_room(turn);
         let has_few = self.peers.len() < PEERS_ENOUGH && self.candidates.waiting_count() == 0;
-        if has_few && !self.is_complete() {
+        if has_few && !self.is_done() {
             self.announcer.want_more_peers(now);
         }
         self.dial(now, turn);

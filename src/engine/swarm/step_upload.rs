@@ -80,7 +80,7 @@ impl Swarm {
                 connected_since: peer.connected_since,
             })
             .collect();
-        let currency = if self.is_complete() { Currency::Turns } else { Currency::Rate };
+        let currency = if self.is_done() { Currency::Turns } else { Currency::Rate };
         let slots = turn.settings.upload_slots_max as usize;
         let mut chosen = self.choker.choose(&facts, slots, currency, now, &mut turn.rng);
         chosen.sort_unstable();

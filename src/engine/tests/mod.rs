@@ -15,6 +15,7 @@ use crate::base::storage_error::StorageError;
 use crate::base::storage_error::StorageOperation;
 use crate::content::make::TorrentMaker;
 use crate::content::torrent::Torrent;
+use crate::content::wanted::FileChoice;
 use crate::engine::add::Allocation;
 use crate::engine::add::PieceOrder;
 use crate::engine::disk::DiskOp;
@@ -80,6 +81,7 @@ impl Pair {
                 allocation: Allocation::Full,
                 order: PieceOrder::RarestFirst,
                 is_paused: false,
+                choice: FileChoice::All,
                 peers,
                 stats: Arc::new(Published::new(TorrentStats::new(
                     TorrentId(1),

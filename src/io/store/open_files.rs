@@ -7,8 +7,16 @@ use std::rc::Rc;
 use crate::base::ids::FileIndex;
 use crate::base::ids::TorrentId;
 
+/// One of the files that hold a torrent's bytes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum Spot {
+    File(FileIndex),
+    /// What lies aside.
+    Parts,
+}
+
 /// Whose file.
-pub(super) type FileKey = (TorrentId, FileIndex);
+pub(super) type FileKey = (TorrentId, Spot);
 
 /// Descriptors by file. Operations in flight hold theirs open by themselves, whatever leaves here.
 pub(super) struct OpenFiles {
@@ -68,7 +76,7 @@ impl OpenFiles {
 
     /// Closes all files of a torrent.
     pub(super) fn remove_torrent(&mut self, torrent: TorrentId) {
-        let range = (torrent, FileIndex(0))..=(torrent, FileIndex(u32::MAX));
+        let range = (torrent, Spot::File(FileIndex(0)))..=(torrent, Spot::Parts);
         let keys: Vec<FileKey> = self.files.range(range).map(|(key, _)| *key).collect();
         keys.into_iter().for_each(|key| self.remove(key));
     }
@@ -79,7 +87,7 @@ mod tests {
     use super::*;
 
     fn key(torrent: u64, file: u32) -> FileKey {
-        (TorrentId(torrent), FileIndex(file))
+        (TorrentId(torrent), Spot::File(FileIndex(file)))
     }
 
     fn fd() -> OwnedFd {

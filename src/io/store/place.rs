@@ -31,6 +31,8 @@ use crate::io::beneath;
 use crate::io::beneath::beneath;
 use crate::io::store::errors::refused;
 use crate::io::store::errors::wrong;
+use crate::io::store::open_files::Spot;
+use crate::io::store::parts;
 
 /// Space left alone when files are reserved, so that logs and other programs go on.
 const SPACE_MARGIN: u64 = 16 * 1024 * 1024;
@@ -53,6 +55,14 @@ pub(super) enum Name {
     Final,
 }
 
+/// What is left in the part store.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Aside {
+    /// There is none any more.
+    Nothing,
+    Something,
+}
+
 /// An open file and whether it may be written.
 pub(super) struct Opened {
     pub(super) fd: OwnedFd,
@@ -62,7 +72,7 @@ pub(super) struct Opened {
 impl Name {
     pub(super) fn of(seen: FileSeen) -> Name {
         match seen {
-            FileSeen::Missing => Name::None,
+            FileSeen::Missing | FileSeen::Aside => Name::None,
             FileSeen::Part { .. } => Name::Part,
             FileSeen::Final { .. } => Name::Final,
         }
@@ -92,7 +102,35 @@ impl Place {
             Err(Errno::NOENT) => return Ok(vec![FileSeen::Missing; files.len()]),
             Err(errno) => return Err(refused(StorageOperation::Open, &self.directory, errno)),
         };
-        files.iter().map(|entry| self.look_at(&root, entry)).collect()
+        let parts = self.open_parts(&root, OFlags::RDONLY)?;
+        let look = |entry: &FileEntry| match (self.look_at(&root, entry)?, &parts) {
+            (FileSeen::Missing, Some(parts)) if self.is_aside(parts, entry)? => Ok(FileSeen::Aside),
+            (seen, _) => Ok(seen),
+        };
+        files.iter().map(look).collect()
+    }
+
+    /// The part store, if it is there.
+    fn open_parts(&self, root: &OwnedFd, flags: OFlags) -> Result<Option<OwnedFd>, StorageError> {
+        let path = parts::name(&self.torrent);
+        let refuse = |errno| refused(StorageOperation::Open, &path, errno);
+        match beneath(root, &path, flags, Mode::empty()) {
+            Ok(fd) => {
+                regular(&path, &rustix::fs::fstat(&fd).map_err(refuse)?)?;
+                Ok(Some(fd))
+            }
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(refuse(errno)),
+        }
+    }
+
+    fn is_aside(&self, parts: &OwnedFd, entry: &FileEntry) -> Result<bool, StorageError> {
+        let range = entry.offset()..entry.offset() + entry.length();
+        let is_aside = entry.is_on_disk()
+            && parts::has_data(parts, range).map_err(|errno| {
+                refused(StorageOperation::Read, &parts::name(&self.torrent), errno)
+            })?;
+        Ok(is_aside)
     }
 
     fn look_at(&self, root: &OwnedFd, entry: &FileEntry) -> Result<FileSeen, StorageError> {
@@ -117,29 +155,66 @@ impl Place {
         })
     }
 
-    /// Makes directories and missing files and reserves their space, after a look whether it is
-    /// there.
-    pub(super) fn create(&self, names: &[Name]) -> Result<(), StorageError> {
+    /// Makes directories and those of `files` that are missing and reserves their space, after a
+    /// look whether it is there; what lies aside for them becomes theirs. `names` are those of all
+    /// files.
+    pub(super) fn create(
+        &self,
+        files: &[FileIndex],
+        names: &[Name],
+    ) -> Result<Aside, StorageError> {
+        let name_of = |file: FileIndex| names.get(file.as_usize()).copied().unwrap_or(Name::None);
+        let files = files.iter().filter_map(|file| {
+            let entry = self.torrent.file_list().get(*file)?;
+            entry.is_on_disk().then(|| (entry, name_of(*file)))
+        });
+        let files: Vec<(&FileEntry, Name)> = files.collect();
         let operation = StorageOperation::Open;
         fs::create_dir_all(&self.directory)
             .map_err(|error| refused(operation, &self.directory, errno_of(&error)))?;
         let root = self.root().map_err(|errno| refused(operation, &self.directory, errno))?;
-        self.check_space(&root, names)?;
+        self.check_space(&root, &files)?;
+        let parts = self.open_parts(&root, OFlags::RDWR)?;
         let mut folder = (
             PathBuf::new(),
             root.try_clone()
                 .map_err(|error| refused(operation, &self.directory, errno_of(&error)))?,
         );
-        for (entry, name) in self.torrent.files().iter().zip(names) {
-            if !entry.is_on_disk() {
-                continue;
-            }
+        for (entry, name) in &files {
             match name {
-                Name::None => self.create_file(&root, &mut folder, entry)?,
+                Name::None => self.create_file(&root, &mut folder, entry, parts.as_ref())?,
                 name => self.grow(&root, entry, *name)?,
             }
         }
-        Ok(())
+        match parts {
+            Some(parts) => self.clean_up(&root, &parts, &files, names),
+            None => Ok(Aside::Nothing),
+        }
+    }
+
+    /// Forgets what lay aside for files that have been made, and removes the part store when
+    /// nothing is in it any more.
+    fn clean_up(
+        &self,
+        root: &OwnedFd,
+        parts: &OwnedFd,
+        made: &[(&FileEntry, Name)],
+        names: &[Name],
+    ) -> Result<Aside, StorageError> {
+        let path = parts::name(&self.torrent);
+        let refuse = |errno| refused(StorageOperation::Write, &path, errno);
+        for (entry, _) in made.iter().filter(|(entry, _)| entry.length() > 0) {
+            let range = entry.offset()..entry.offset() + entry.length();
+            parts::forget(parts, range).map_err(refuse)?;
+        }
+        // What was made is forgotten by now and counts for nothing here.
+        for (entry, name) in self.torrent.files().iter().zip(names) {
+            if *name == Name::None && self.is_aside(parts, entry)? {
+                return Ok(Aside::Something);
+            }
+        }
+        rustix::fs::unlinkat(root, &path, AtFlags::empty()).map_err(refuse)?;
+        Ok(Aside::Nothing)
     }
 
     /// `folder` is the one of the file before: neighbours mostly share it.
@@ -148,6 +223,7 @@ impl Place {
         root: &OwnedFd,
         folder: &mut (PathBuf, OwnedFd),
         entry: &FileEntry,
+        parts: Option<&OwnedFd>,
     ) -> Result<(), StorageError> {
         let path = path_of(entry, Name::created(entry));
         let refuse = |errno| refused(StorageOperation::Open, &path, errno);
@@ -158,7 +234,20 @@ impl Place {
         let name = Path::new(path.file_name().ok_or(refuse(Errno::INVAL))?);
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
         let fd = beneath(&folder.1, name, flags, Mode::from_raw_mode(0o666)).map_err(refuse)?;
-        self.reserve(&fd, &path, entry.length())
+        let bring_in = |()| match parts {
+            Some(parts) => {
+                let range = entry.offset()..entry.offset() + entry.length();
+                let refuse = |errno| refused(StorageOperation::Write, &path, errno);
+                parts::copy(parts, range, &fd).map_err(refuse)
+            }
+            None => Ok(()),
+        };
+        let made = self.reserve(&fd, &path, entry.length()).and_then(bring_in);
+        if made.is_err() {
+            // A file without what lies aside for it would hide that from the next try.
+            let _ = rustix::fs::unlinkat(&folder.1, name, AtFlags::empty());
+        }
+        made
     }
 
     /// A file from an earlier run gets its full size; one that is too long is cut if it is ours.
@@ -198,19 +287,21 @@ impl Place {
             .map_err(|errno| refused(StorageOperation::Allocate, path, errno))
     }
 
-    fn check_space(&self, root: &OwnedFd, names: &[Name]) -> Result<(), StorageError> {
+    fn check_space(
+        &self,
+        root: &OwnedFd,
+        files: &[(&FileEntry, Name)],
+    ) -> Result<(), StorageError> {
         let mut needed: u64 = 0;
-        for (entry, name) in self.torrent.files().iter().zip(names) {
-            if entry.is_on_disk() {
-                let path = path_of(entry, *name);
-                let there = match name {
-                    Name::None => 0,
-                    _ => beneath(root, &path, OFlags::PATH, Mode::empty())
-                        .and_then(rustix::fs::fstat)
-                        .map_or(0, |stat| allocated(&stat)),
-                };
-                needed = needed.saturating_add(entry.length().saturating_sub(there));
-            }
+        for (entry, name) in files {
+            let path = path_of(entry, *name);
+            let there = match name {
+                Name::None => 0,
+                _ => beneath(root, &path, OFlags::PATH, Mode::empty())
+                    .and_then(rustix::fs::fstat)
+                    .map_or(0, |stat| allocated(&stat)),
+            };
+            needed = needed.saturating_add(entry.length().saturating_sub(there));
         }
         let Ok(system) = rustix::fs::fstatvfs(root) else { return Ok(()) };
         let free = system.f_bavail.saturating_mul(system.f_frsize);
@@ -228,11 +319,12 @@ impl Place {
     /// Opens a file for reading and, where that is allowed or asked for, writing.
     pub(super) fn open(
         &self,
-        file: FileIndex,
+        spot: Spot,
         name: Name,
         for_writing: bool,
     ) -> Result<Opened, StorageError> {
         let operation = StorageOperation::Open;
+        let Spot::File(file) = spot else { return self.open_aside(for_writing) };
         let Some(entry) = self.torrent.file_list().get(file) else {
             return Err(wrong(operation, &self.directory, format!("no file {}", file.as_usize())));
         };
@@ -257,6 +349,20 @@ impl Place {
         };
         regular(&path, &rustix::fs::fstat(&fd).map_err(refuse)?)?;
         Ok(Opened { fd, is_writable })
+    }
+
+    /// Opens the part store; makes it where something is to be written.
+    fn open_aside(&self, for_writing: bool) -> Result<Opened, StorageError> {
+        let path = parts::name(&self.torrent);
+        let refuse = |errno| refused(StorageOperation::Open, &path, errno);
+        let root = self.root().map_err(refuse)?;
+        let (flags, mode) = match for_writing {
+            true => (OFlags::RDWR | OFlags::CREATE, Mode::from_raw_mode(0o666)),
+            false => (OFlags::RDONLY, Mode::empty()),
+        };
+        let fd = beneath(&root, &path, flags, mode).map_err(refuse)?;
+        regular(&path, &rustix::fs::fstat(&fd).map_err(refuse)?)?;
+        Ok(Opened { fd, is_writable: for_writing })
     }
 
     /// Gives a complete file its final name, never over another one.

@@ -15,6 +15,7 @@ use crate::io::blocking::Pool;
 use crate::io::doorbell::Doorbell;
 use crate::io::store::errors::wrong;
 use crate::io::store::open_files::FileKey;
+use crate::io::store::place::Aside;
 use crate::io::store::place::Name;
 use crate::io::store::place::Opened;
 use crate::io::store::place::Place;
@@ -30,7 +31,7 @@ pub(super) struct Errand {
 #[derive(Clone)]
 pub(super) enum Goal {
     Look { job: JobId },
-    Create { job: JobId, names: Arc<[Name]> },
+    Create { job: JobId, names: Arc<[Name]>, files: Arc<[FileIndex]> },
     Open { key: FileKey, for_writing: bool, name: Name },
     Finish { job: JobId, file: FileIndex },
 }
@@ -38,7 +39,7 @@ pub(super) enum Goal {
 /// How it ended.
 pub(super) enum Finding {
     Looked { job: JobId, result: Result<Vec<FileSeen>, StorageError> },
-    Created { job: JobId, result: Result<(), StorageError> },
+    Created { job: JobId, files: Arc<[FileIndex]>, result: Result<Aside, StorageError> },
     Opened { key: FileKey, for_writing: bool, result: Result<Opened, StorageError> },
     Finished { job: JobId, file: FileIndex, result: Result<(), StorageError> },
 }
@@ -84,7 +85,10 @@ impl Errand {
         let place = self.place;
         match self.goal {
             Goal::Look { job } => Finding::Looked { job, result: place.look() },
-            Goal::Create { job, names } => Finding::Created { job, result: place.create(&names) },
+            Goal::Create { job, names, files } => {
+                let result = place.create(&files, &names);
+                Finding::Created { job, files, result }
+            }
             Goal::Open { key, for_writing, name } => {
                 let result = place.open(key.1, name, for_writing);
                 Finding::Opened { key, for_writing, result }
@@ -102,7 +106,7 @@ fn panicked(goal: Goal) -> Finding {
     let error = wrong(StorageOperation::Open, Path::new(""), message);
     match goal {
         Goal::Look { job } => Finding::Looked { job, result: Err(error) },
-        Goal::Create { job, .. } => Finding::Created { job, result: Err(error) },
+        Goal::Create { job, files, .. } => Finding::Created { job, files, result: Err(error) },
         Goal::Open { key, for_writing, .. } => {
             Finding::Opened { key, for_writing, result: Err(error) }
         }

@@ -1,6 +1,7 @@
 //! One torrent as the store knows it: its place, the names its files have by now, its open jobs.
 
 use std::collections::BTreeSet;
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -8,6 +9,8 @@ use crate::base::ids::FileIndex;
 use crate::content::files::FileEntry;
 use crate::engine::disk::FileSeen;
 use crate::engine::disk::JobId;
+use crate::io::store::open_files::Spot;
+use crate::io::store::parts;
 use crate::io::store::place::Name;
 use crate::io::store::place::Place;
 use crate::io::store::place::path_of;
@@ -16,10 +19,16 @@ use crate::io::store::place::path_of;
 pub(super) struct Shelf {
     pub(super) place: Arc<Place>,
     names: Vec<Name>,
-    /// Files written since the last sync.
-    pub(super) dirty: BTreeSet<FileIndex>,
+    /// What was written since the last sync.
+    pub(super) dirty: BTreeSet<Spot>,
     /// Jobs that have no reply yet, `Close` excluded.
     pub(super) job_count: usize,
+    /// Reads and writes under way.
+    pub(super) moving_count: usize,
+    /// A job makes files, and moves what lay aside for them: nothing else is read or written.
+    pub(super) is_making: bool,
+    /// Jobs that wait until that is over, or that make files and wait for what is under way.
+    pub(super) held: VecDeque<JobId>,
     /// The job that waits for all others.
     pub(super) closing: Option<JobId>,
 }
@@ -27,14 +36,31 @@ pub(super) struct Shelf {
 impl Shelf {
     pub(super) fn new(place: Arc<Place>) -> Shelf {
         let names = vec![Name::None; place.torrent.files().len()];
-        Shelf { place, names, dirty: BTreeSet::new(), job_count: 0, closing: None }
+        Shelf {
+            place,
+            names,
+            dirty: BTreeSet::new(),
+            job_count: 0,
+            moving_count: 0,
+            is_making: false,
+            held: VecDeque::new(),
+            closing: None,
+        }
     }
 
     pub(super) fn names(&self) -> Arc<[Name]> {
         self.names.as_slice().into()
     }
 
-    pub(super) fn name(&self, file: FileIndex) -> Name {
+    /// Of a file; what lies aside has one name always.
+    pub(super) fn name_of(&self, spot: Spot) -> Name {
+        match spot {
+            Spot::File(file) => self.name(file),
+            Spot::Parts => Name::Final,
+        }
+    }
+
+    fn name(&self, file: FileIndex) -> Name {
         self.names.get(file.as_usize()).copied().unwrap_or(Name::None)
     }
 
@@ -42,10 +68,16 @@ impl Shelf {
         self.names = seen.iter().map(|seen| Name::of(*seen)).collect();
     }
 
-    pub(super) fn handle_created(&mut self) {
-        for (name, entry) in self.names.iter_mut().zip(self.place.torrent.files()) {
+    /// What lay aside for these files is theirs, and not synced.
+    pub(super) fn handle_created(&mut self, files: &[FileIndex]) {
+        for file in files {
+            let Some(entry) = self.place.torrent.file_list().get(*file) else { continue };
+            let Some(name) = self.names.get_mut(file.as_usize()) else { continue };
             if *name == Name::None && entry.is_on_disk() {
                 *name = Name::created(entry);
+                if entry.length() > 0 {
+                    self.dirty.insert(Spot::File(*file));
+                }
             }
         }
     }
@@ -56,13 +88,19 @@ impl Shelf {
         }
     }
 
-    /// Padding and symbolic links are not.
-    pub(super) fn is_on_disk(&self, file: FileIndex) -> bool {
-        self.entry(file).is_some_and(FileEntry::is_on_disk)
+    /// Where the byte at `offset` of `file` lies, and what is before it there. `None` for padding
+    /// and symbolic links, which are on no disk. A file that was not made lies aside.
+    pub(super) fn locate(&self, file: FileIndex, offset: u64) -> Option<(Spot, u64)> {
+        let entry = self.entry(file).filter(|entry| entry.is_on_disk())?;
+        Some(match self.name(file) {
+            Name::None => (Spot::Parts, entry.offset() + offset),
+            Name::Part | Name::Final => (Spot::File(file), offset),
+        })
     }
 
-    /// The file's present path below the torrent's directory.
-    pub(super) fn path(&self, file: FileIndex) -> PathBuf {
+    /// The present path of a file below the torrent's directory.
+    pub(super) fn path(&self, spot: Spot) -> PathBuf {
+        let Spot::File(file) = spot else { return parts::name(&self.place.torrent) };
         self.entry(file).map(|entry| path_of(entry, self.name(file))).unwrap_or_default()
     }
 

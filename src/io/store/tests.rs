@@ -1,17 +1,28 @@
 //! The store on real files: every job one reply, whatever the disk does.
 
+use std::collections::BTreeMap;
 use std::fs;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::*;
 use crate::base::buffer::PageBuf;
+use crate::base::buffer::Pool as Buffers;
 use crate::base::digest::Sha1;
+use crate::base::ids::FileIndex;
+use crate::base::ids::TorrentId;
 use crate::base::instant::Instant;
 use crate::content::make::TorrentMaker;
 use crate::content::torrent::Torrent;
 use crate::engine::add::Allocation;
 use crate::engine::disk::FileSeen;
+use crate::io::blocking::Pool;
 use crate::io::clock::Clock;
+use crate::io::doorbell::Doorbell;
+use crate::io::ring::asker::Asker;
 
 const ID: TorrentId = TorrentId(5);
 const LENGTHS: [u64; 4] = [3_000_000, 0, 70_000, 11];
@@ -37,7 +48,7 @@ impl World {
         let mut world = World::new();
         let reply = world.open();
         assert!(matches!(reply, DiskReply::Opened(seen) if seen == [FileSeen::Missing; 4]));
-        assert!(matches!(world.run(DiskOp::Create), DiskReply::Done));
+        assert!(matches!(world.run(create(0..4)), DiskReply::Done));
         world
     }
 
@@ -89,6 +100,10 @@ fn torrent() -> Arc<Torrent> {
         .zip(LENGTHS)
         .fold(maker, |maker, (name, len)| maker.file([name], len));
     Arc::new(Torrent::parse(&maker.finish(&[Sha1::of(b""); 3]).unwrap()).unwrap())
+}
+
+fn create(files: Range<u32>) -> DiskOp {
+    DiskOp::Create { files: files.map(FileIndex).collect() }
 }
 
 fn pattern(offset: u64, len: usize) -> Vec<u8> {
@@ -221,7 +236,7 @@ fn padding_reads_as_zeros_and_is_never_written() {
     let directory = world.dir.path().to_owned();
     let torrent = Arc::new(Torrent::parse(&raw).unwrap());
     world.run(DiskOp::Open { torrent, directory, allocation: Allocation::Sparse });
-    assert!(matches!(world.run(DiskOp::Create), DiskReply::Done));
+    assert!(matches!(world.run(create(0..3)), DiskReply::Done));
     assert!(matches!(world.run(write(0, 20_000)), DiskReply::Done));
     assert!(matches!(world.run(DiskOp::Read { offset: 1000, length: 1 }), DiskReply::Read(_)));
     let reply = world.run(DiskOp::Read { offset: 0, length: 20_000 });
@@ -232,6 +247,104 @@ fn padding_reads_as_zeros_and_is_never_written() {
     let names: Vec<_> =
         fs::read_dir(world.path("")).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert_eq!(names.len(), 2, "{names:?}");
+}
+
+/// What lies aside in a world of `torrent()`.
+fn parts(world: &World) -> PathBuf {
+    world.dir.path().join(format!(".{}.parts", torrent().info_hash()))
+}
+
+#[test]
+fn bytes_of_files_that_were_not_made_lie_aside_and_are_read_from_there() {
+    let mut world = World::new();
+    world.open();
+    assert!(matches!(world.run(create(2..3)), DiskReply::Done), "only the third file");
+    assert!(matches!(world.run(write(2_990_000, 80_011)), DiskReply::Done));
+    assert!(!world.path("a.part").exists() && !world.path("d.part").exists());
+    assert_eq!(fs::read(world.path("c.part")).unwrap(), pattern(3_000_000, 70_000));
+    let aside = fs::metadata(parts(&world)).unwrap();
+    assert!(aside.len() == 3_070_011 && aside.blocks() * 512 < 100_000, "{aside:?}");
+    for _ in 0..2 {
+        let reply = world.run(DiskOp::Read { offset: 2_990_000, length: 80_011 });
+        let DiskReply::Read(buf) = reply else { panic!("{reply:?}") };
+        assert!(buf.bytes() == pattern(2_990_000, 80_011));
+        assert!(matches!(world.run(DiskOp::Sync), DiskReply::Done));
+    }
+    // As after a restart.
+    assert!(matches!(world.run(DiskOp::Close), DiskReply::Done));
+    let reply = world.open();
+    let part = FileSeen::Part { length: 70_000 };
+    let seen = [FileSeen::Aside, FileSeen::Missing, part, FileSeen::Aside];
+    assert!(matches!(&reply, DiskReply::Opened(found) if *found == seen), "{reply:?}");
+    let reply = world.run(DiskOp::Read { offset: 3_069_999, length: 12 });
+    let DiskReply::Read(buf) = reply else { panic!("{reply:?}") };
+    assert!(buf.bytes() == pattern(3_069_999, 12));
+}
+
+#[test]
+fn a_file_that_is_made_later_gets_what_lay_aside_and_the_store_goes_when_it_is_empty() {
+    let mut world = World::new();
+    world.open();
+    world.run(create(2..3));
+    world.run(write(2_990_000, 80_011));
+    assert!(matches!(world.run(create(0..1)), DiskReply::Done));
+    let bytes = fs::read(world.path("a.part")).unwrap();
+    assert!(bytes.len() == 3_000_000 && bytes[2_990_000..] == pattern(2_990_000, 10_000));
+    assert!(parts(&world).exists(), "the last file's bytes are in it");
+    assert!(matches!(world.run(create(3..4)), DiskReply::Done));
+    assert_eq!(fs::read(world.path("d.part")).unwrap(), pattern(3_070_000, 11));
+    assert!(!parts(&world).exists() && !world.path("b").exists());
+    let reply = world.run(DiskOp::Read { offset: 2_990_000, length: 80_011 });
+    let DiskReply::Read(buf) = reply else { panic!("{reply:?}") };
+    assert!(buf.bytes() == pattern(2_990_000, 80_011));
+    assert!(matches!(world.run(DiskOp::Sync), DiskReply::Done));
+    assert!(!parts(&world).exists(), "a sync does not make it anew");
+}
+
+#[test]
+fn files_are_made_between_what_was_written_before_and_what_is_written_after() {
+    for _ in 0..20 {
+        let mut world = World::new();
+        world.open();
+        world.run(create(2..3));
+        let before = (0..20).map(|at| world.submit(write(at * 100_000, 60_000)));
+        let mut ids: Vec<JobId> = before.collect();
+        let made = world.submit(create(0..1));
+        ids.push(world.submit(DiskOp::Sync));
+        ids.extend((0..20).map(|at| world.submit(write(at * 100_000 + 60_000, 40_000))));
+        let order: Vec<JobId> = (0..42)
+            .map(|_| {
+                let (id, reply) = world.next();
+                assert!(matches!(reply, DiskReply::Done), "{reply:?}");
+                id
+            })
+            .collect();
+        assert!(order[..20].iter().all(|id| ids[..20].contains(id)) && order[20] == made);
+        let bytes = fs::read(world.path("a.part")).unwrap();
+        assert!(bytes[..2_000_000] == pattern(0, 2_000_000));
+        assert!(!parts(&world).exists());
+        assert!(matches!(world.run(DiskOp::Close), DiskReply::Done));
+    }
+}
+
+#[test]
+fn a_file_that_could_not_be_made_leaves_what_lies_aside() {
+    let mut world = World::new();
+    world.open();
+    world.run(create(2..3));
+    world.run(write(2_990_000, 10_000));
+    fs::create_dir(world.path("a.part")).unwrap();
+    let error = failure(world.run(create(0..1)));
+    assert_eq!(error.operation, StorageOperation::Open);
+    fs::remove_dir(world.path("a.part")).unwrap();
+    let reply = world.run(DiskOp::Read { offset: 2_990_000, length: 10_000 });
+    let DiskReply::Read(buf) = reply else { panic!("{reply:?}") };
+    assert!(buf.bytes() == pattern(2_990_000, 10_000), "as before");
+    assert!(matches!(world.run(create(0..1)), DiskReply::Done));
+    let mut bytes = [0; 100];
+    let file = fs::File::open(world.path("a.part")).unwrap();
+    file.read_exact_at(&mut bytes, 2_990_000).unwrap();
+    assert!(bytes[..] == pattern(2_990_000, 100));
 }
 
 /// Two files with padding between them (BEP 47), encoded by hand: the maker makes none.

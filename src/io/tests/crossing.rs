@@ -13,6 +13,7 @@ use crate::base::status::TorrentState;
 use crate::base::status::TorrentStats;
 use crate::content::make::TorrentMaker;
 use crate::content::torrent::Torrent;
+use crate::content::wanted::FileChoice;
 use crate::engine::add::Addition;
 use crate::engine::add::Allocation;
 use crate::engine::add::PieceOrder;
@@ -74,6 +75,7 @@ impl World {
             allocation: Allocation::Full,
             order: PieceOrder::RarestFirst,
             is_paused: false,
+            choice: FileChoice::All,
             peers: peers.to_vec(),
             stats,
         };

@@ -18,6 +18,7 @@ use crate::base::status::TorrentState;
 use crate::base::status::TorrentStats;
 use crate::content::make::TorrentMaker;
 use crate::content::torrent::Torrent;
+use crate::content::wanted::FileChoice;
 use crate::engine::add::Addition;
 use crate::engine::add::Allocation;
 use crate::engine::add::PieceOrder;
@@ -68,6 +69,7 @@ impl House {
             allocation: Allocation::Full,
             order: PieceOrder::RarestFirst,
             is_paused: false,
+            choice: FileChoice::All,
             peers,
             stats: Arc::clone(&stats),
         };

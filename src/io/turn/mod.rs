@@ -48,7 +48,7 @@ use crate::io::ring::outcome::Outcome;
 use crate::io::sockets::SocketEvent;
 use crate::io::sockets::Sockets;
 use crate::io::sockets::udp::Udp;
-use crate::io::store::Store;
+use crate::io::store::state::Store;
 use crate::io::trackers::Answer;
 use crate::io::trackers::HttpPool;
 use crate::io::trackers::Job;

@@ -8,6 +8,7 @@ mod names;
 mod network;
 mod peers;
 mod routing;
+mod selection;
 mod swarm;
 mod versions;
 

@@ -127,6 +127,7 @@ impl World {
                 let mine =
                     |(owner, tap): &&(usize, Tap)| *owner == at && is_about(tap, &placed.bundle);
                 let mut taken: BTreeSet<Block> = placed.got.clone();
+                taken.extend(placed.unwanted());
                 self.taps
                     .values()
                     .filter(mine)

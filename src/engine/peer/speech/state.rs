@@ -70,6 +70,8 @@ pub(crate) struct Peer {
     pub(in crate::engine::peer) control: Allowance,
     pub(in crate::engine::peer) reject_count: u32,
     pub(in crate::engine::peer) extension_handshakes: u32,
+    /// Extension handshakes of ours.
+    pub(in crate::engine::peer) introductions: u32,
     pub(in crate::engine::peer) pulse: Pulse,
 }
 
@@ -118,6 +120,7 @@ impl Peer {
             control: Allowance::new(now),
             reject_count: 0,
             extension_handshakes: 0,
+            introductions: 0,
             pulse: Pulse::new(now),
         }
     }

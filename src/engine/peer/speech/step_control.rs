@@ -21,7 +21,9 @@ impl Peer {
 
     /// Sends our extension handshake (BEP 10), if the peer speaks extensions.
     pub(crate) fn introduce(&mut self, ours: &ExtensionHandshake) {
-        if self.has_extensions {
+        // As many as we take ourselves.
+        if self.has_extensions && self.introductions < EXTENSION_HANDSHAKE_MAX {
+            self.introductions += 1;
             self.say(&Message::Extended { id: 0, payload: &ours.encode() });
         }
     }
@@ -126,7 +128,7 @@ impl Peer {
             self.pipeline.set_queue_max(reqq);
         }
         self.desk.introduced(theirs.ids.ut_metadata, theirs.metadata_size);
-        self.is_upload_only = theirs.is_upload_only;
+        self.is_upload_only = theirs.upload_only.unwrap_or(self.is_upload_only);
         self.client = theirs.client.or_else(|| self.client.take());
         Ok(PeerEvent::Introduced)
     }

@@ -16,6 +16,8 @@ fn torrent() -> Arc<Torrent> {
     Arc::new(Torrent::parse(&maker.finish(&[Sha1::of(b""); 2]).unwrap()).unwrap())
 }
 
+const ALL: [FileIndex; 4] = [FileIndex(0), FileIndex(1), FileIndex(2), FileIndex(3)];
+
 fn place(directory: &Path, allocation: Allocation) -> Place {
     Place { torrent: torrent(), directory: directory.to_owned(), allocation }
 }
@@ -33,7 +35,7 @@ fn looking_creates_nothing_and_creating_makes_parts_of_full_size() {
         let seen = place.look().unwrap();
         assert_eq!(seen, [FileSeen::Missing; 4]);
         assert!(!root.exists());
-        place.create(&names(&seen)).unwrap();
+        place.create(&ALL, &names(&seen)).unwrap();
         let seen = place.look().unwrap();
         let part = |length| FileSeen::Part { length };
         assert_eq!(seen, [part(20_000), part(5), FileSeen::Final { length: 0 }, part(1)]);
@@ -51,7 +53,7 @@ fn parts_of_an_earlier_run_get_their_size_and_keep_their_bytes() {
     let place = place(dir.path(), Allocation::Full);
     let seen = place.look().unwrap();
     assert_eq!(seen[..2], [FileSeen::Part { length: 3 }, FileSeen::Part { length: 8 }]);
-    place.create(&names(&seen)).unwrap();
+    place.create(&ALL, &names(&seen)).unwrap();
     let bytes = fs::read(dir.path().join("t/a/one.part")).unwrap();
     assert!(bytes.len() == 20_000 && bytes.starts_with(b"old\0"));
     assert_eq!(fs::read(dir.path().join("t/a/b/two.part")).unwrap(), b"too l");
@@ -61,7 +63,7 @@ fn parts_of_an_earlier_run_get_their_size_and_keep_their_bytes() {
 fn a_finished_file_never_replaces_a_foreign_one() {
     let dir = tempfile::tempdir().unwrap();
     let place = place(dir.path(), Allocation::Sparse);
-    place.create(&[Name::None; 4]).unwrap();
+    place.create(&ALL, &[Name::None; 4]).unwrap();
     let (one, two) = (FileIndex(0), FileIndex(1));
     fs::write(dir.path().join("t/a/one"), b"foreign").unwrap();
     let error = place.finish(one).unwrap_err();
@@ -94,9 +96,9 @@ fn symbolic_links_lead_nowhere() {
     symlink(outside.path(), dir.path().join("t/a")).unwrap();
     let linked = place(dir.path(), Allocation::Full);
     assert_eq!(linked.look().unwrap_err().errno, Some(libc::ELOOP));
-    assert_eq!(linked.create(&[Name::None; 4]).unwrap_err().errno, Some(libc::ELOOP));
+    assert_eq!(linked.create(&ALL, &[Name::None; 4]).unwrap_err().errno, Some(libc::ELOOP));
     assert_eq!(
-        linked.open(FileIndex(0), Name::Part, false).err().unwrap().errno,
+        linked.open(Spot::File(FileIndex(0)), Name::Part, false).err().unwrap().errno,
         Some(libc::ELOOP)
     );
     assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
@@ -106,7 +108,7 @@ fn symbolic_links_lead_nowhere() {
     fs::write(outside.path().join("secret"), b"secret").unwrap();
     symlink(outside.path().join("secret"), other.path().join("t/a/one")).unwrap();
     let linked = place(other.path(), Allocation::Full);
-    assert!(linked.open(FileIndex(0), Name::Final, false).is_err());
+    assert!(linked.open(Spot::File(FileIndex(0)), Name::Final, false).is_err());
 }
 
 #[test]
@@ -125,7 +127,7 @@ fn more_than_the_device_holds_is_refused_before_anything_is_made() {
     let directory = dir.path().to_owned();
     let allocation = Allocation::Full;
     let place = Place { torrent: Arc::new(torrent), directory, allocation };
-    let error = place.create(&[Name::None]).unwrap_err();
+    let error = place.create(&ALL[..1], &[Name::None]).unwrap_err();
     assert!(error.errno == Some(libc::ENOSPC) && error.message.contains("free space"), "{error}");
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
 }

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use crate::base::buffer::PageBuf;
-use crate::base::ids::FileIndex;
 use crate::base::ids::TorrentId;
 use crate::engine::disk::JobId;
+use crate::io::store::open_files::Spot;
 use crate::io::store::pool_work::Goal;
-use crate::io::store::transfer::Payload;
-use crate::io::store::transfer::Transfer;
+use crate::io::store::progress::Payload;
+use crate::io::store::progress::Transfer;
 
 /// A job without a reply.
 pub(super) struct Job {
@@ -21,10 +21,10 @@ pub(super) enum Work {
     /// On the pool, or waiting for it.
     Errand(Goal),
     Transfer(Transfer),
-    /// Files to sync, and those that are.
+    /// What to sync, and what is synced.
     Sync {
-        left: Vec<FileIndex>,
-        done: Vec<FileIndex>,
+        left: Vec<Spot>,
+        done: Vec<Spot>,
     },
 }
 
@@ -55,11 +55,15 @@ impl Jobs {
         self.by_id.get(&id).map(|job| &job.work)
     }
 
+    pub(super) fn work_mut(&mut self, id: JobId) -> Option<&mut Work> {
+        self.by_id.get_mut(&id).map(|job| &mut job.work)
+    }
+
     /// Whose sync it is, what is left, and what is done.
     pub(super) fn sync(
         &mut self,
         id: JobId,
-    ) -> Option<(TorrentId, &mut Vec<FileIndex>, &mut Vec<FileIndex>)> {
+    ) -> Option<(TorrentId, &mut Vec<Spot>, &mut Vec<Spot>)> {
         match self.by_id.get_mut(&id)? {
             Job { torrent, work: Work::Sync { left, done } } => Some((*torrent, left, done)),
             _ => None,

@@ -1,0 +1,143 @@
+//! Reads and writes: from step to step through the files that the bytes lie in.
+
+use std::io::IoSliceMut;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+
+use rustix::io::Errno;
+use rustix::io::ReadWriteFlags;
+
+use crate::base::buffer::SharedBuf;
+use crate::base::storage_error::StorageError;
+use crate::base::storage_error::StorageOperation;
+use crate::engine::disk::DiskReply;
+use crate::engine::disk::JobId;
+use crate::io::ring::Ring;
+use crate::io::ring::asker::Asker;
+use crate::io::store::errors::refused;
+use crate::io::store::errors::wrong;
+use crate::io::store::progress::Payload;
+use crate::io::store::state::Store;
+
+impl Store {
+    /// Takes a transfer as far as it gets without waiting.
+    pub(super) fn go_on_moving(&mut self, ring: &mut Ring, id: JobId) {
+        match self.jobs.transfer(id).map(|(_, transfer)| transfer.is_read()) {
+            Some(true) => self.go_on_reading(ring, id),
+            Some(false) => self.go_on_writing(ring, id),
+            None => {}
+        }
+    }
+
+    fn go_on_reading(&mut self, ring: &mut Ring, id: JobId) {
+        loop {
+            let Some((torrent, transfer)) = self.jobs.transfer(id) else { return };
+            let Some(step) = transfer.progress.step() else { return self.end_read(id) };
+            let shelf = self.shelves.get(&torrent);
+            let Some((spot, offset)) = shelf.and_then(|s| s.locate(step.file, step.offset)) else {
+                // Padding is zeros, and the buffer may have been used before.
+                let Some(Some(buf)) = self.jobs.buffer(id) else { return };
+                buf.bytes_mut()[step.at..step.at + step.len].fill(0);
+                self.jobs.advance(id, step.len);
+                continue;
+            };
+            let Some(fd) = self.open_file(id, (torrent, spot), false) else { return };
+            let Some(slot) = self.jobs.buffer(id) else { return };
+            let Some(mut buf) = slot.take() else { return };
+            let target = &mut buf.bytes_mut()[step.at..step.at + step.len];
+            match read_cached(&fd, target, offset) {
+                Ok(count) if count > 0 => {
+                    *slot = Some(buf);
+                    self.jobs.advance(id, count);
+                }
+                // Not cached, or at the end, or an error: the ring's answer counts.
+                _ => {
+                    ring.read(Asker::Disk(id), fd, buf, (step.at, step.len), offset);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn end_read(&mut self, id: JobId) {
+        let Some((_, transfer)) = self.jobs.transfer(id) else { return };
+        let done = transfer.progress.done();
+        let Payload::Read(buf) = &mut transfer.payload else { return };
+        match buf.take() {
+            Some(buf) if buf.len() == done => {
+                self.end_transfer(id, DiskReply::Read(buf.freeze()));
+            }
+            _ => self.fail_short(id),
+        }
+    }
+
+    fn go_on_writing(&mut self, ring: &mut Ring, id: JobId) {
+        loop {
+            let Some((torrent, transfer)) = self.jobs.transfer(id) else { return };
+            let Payload::Write(data) = &transfer.payload else { return };
+            let data: SharedBuf = data.clone();
+            let Some(step) = transfer.progress.step() else {
+                return self.end_transfer(id, DiskReply::Done);
+            };
+            let shelf = self.shelves.get(&torrent);
+            let Some((spot, offset)) = shelf.and_then(|s| s.locate(step.file, step.offset)) else {
+                self.jobs.advance(id, step.len);
+                continue;
+            };
+            let Some(fd) = self.open_file(id, (torrent, spot), true) else { return };
+            if let Some(shelf) = self.shelves.get_mut(&torrent) {
+                shelf.dirty.insert(spot);
+            }
+            let Some(part) = step.write_part(&data) else { return };
+            ring.write(Asker::Disk(id), fd, part, offset);
+            return;
+        }
+    }
+
+    /// The kernel moved `result` bytes of the present step.
+    pub(super) fn handle_moved(
+        &mut self,
+        ring: &mut Ring,
+        id: JobId,
+        operation: StorageOperation,
+        result: Result<usize, Errno>,
+    ) {
+        match result {
+            Ok(count) if count > 0 => {
+                self.jobs.advance(id, count);
+                self.go_on_moving(ring, id);
+            }
+            Err(Errno::INTR | Errno::AGAIN) => self.go_on_moving(ring, id),
+            Ok(_) if operation == StorageOperation::Read => self.fail_short(id),
+            refusal => {
+                let errno = refusal.err().unwrap_or(Errno::IO);
+                let (piece, path) = self.whereabouts(id);
+                self.fail(id, StorageError { piece, ..refused(operation, &path, errno) });
+            }
+        }
+    }
+
+    fn fail_short(&mut self, id: JobId) {
+        let (piece, path) = self.whereabouts(id);
+        let message = "the file ends before the bytes asked for: recheck the torrent".to_owned();
+        let error = wrong(StorageOperation::Read, &path, message);
+        self.fail(id, StorageError { piece, ..error });
+    }
+
+    /// The piece and the file that a transfer was at.
+    fn whereabouts(&mut self, id: JobId) -> (Option<u32>, PathBuf) {
+        let Some((torrent, transfer)) = self.jobs.transfer(id) else { return Default::default() };
+        let offset = transfer.offset + transfer.progress.done() as u64;
+        let step = transfer.progress.step();
+        let Some(shelf) = self.shelves.get(&torrent) else { return Default::default() };
+        let place = step.and_then(|step| shelf.locate(step.file, step.offset));
+        let path = place.map(|(spot, _)| shelf.path(spot)).unwrap_or_default();
+        let piece = shelf.place.torrent.layout().piece_at(offset);
+        (piece.map(|piece| piece.as_u32()), path)
+    }
+}
+
+/// Bytes of the page cache, at most as many as fit; an error where waiting would be needed.
+fn read_cached(fd: &OwnedFd, target: &mut [u8], offset: u64) -> Result<usize, Errno> {
+    rustix::io::preadv2(fd, &mut [IoSliceMut::new(target)], offset, ReadWriteFlags::NOWAIT)
+}
