@@ -10,6 +10,7 @@ use coreswarm::AddTorrent;
 use coreswarm::AlertKind;
 use coreswarm::Alerts;
 use coreswarm::AskError;
+use coreswarm::Priority;
 use coreswarm::Session;
 use coreswarm::Sha1;
 use coreswarm::TorrentMaker;
@@ -165,6 +166,62 @@ fn torrents_spread_over_the_shards() {
     assert_eq!(first_count, 10);
     assert_eq!(session.torrents().len(), 20);
     assert!(handles.iter().all(|h| h.wait_finished(LIMIT) == Ok(TorrentState::Seeding)));
+}
+
+#[test]
+fn chosen_files_alone_come_to_the_disk_and_others_when_they_are_chosen_later() {
+    let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let lengths = [50_000, 300, 70_000, 5_000, 0];
+    let total: usize = lengths.iter().sum();
+    let bytes: Vec<u8> = (0..total).map(|at| (at / 5 * 37) as u8 ^ (at >> 8) as u8).collect();
+    let hashes: Vec<Sha1> = bytes.chunks(16_384).map(Sha1::of).collect();
+    let mut maker = TorrentMaker::directory("some").with_piece_length(16_384);
+    fs::create_dir(from.path().join("some")).unwrap();
+    let (mut at, mut parts) = (0, Vec::new());
+    for (number, length) in lengths.into_iter().enumerate() {
+        maker = maker.file([number.to_string()], length as u64);
+        parts.push(&bytes[at..at + length]);
+        fs::write(from.path().join("some").join(number.to_string()), parts[number]).unwrap();
+        at += length;
+    }
+    let torrent = maker.finish(&hashes).unwrap();
+    let (seeding, fetching) = (start(1), start(1));
+    let seed = seeding.add(addition(&torrent, from.path())).unwrap();
+    assert_eq!(seed.wait_finished(LIMIT), Ok(TorrentState::Seeding));
+    let peer = seeding.listen_addresses()[0];
+    let too_many = fetching.add(addition(&torrent, to.path()).select([1..=5])).err();
+    assert!(matches!(too_many, Some(AddError::Choice(_))), "{too_many:?}");
+    let add = addition(&torrent, to.path()).select([1..=1, 3..=3]).peer(peer);
+    let fetched = fetching.add(add).unwrap();
+    assert_eq!(fetched.wait_finished(LIMIT), Ok(TorrentState::Seeding));
+    let names = |dir: &Path| -> Vec<String> {
+        let entries = fs::read_dir(dir).unwrap();
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    };
+    let read = |number: usize| fs::read(to.path().join("some").join(number.to_string())).unwrap();
+    assert_eq!(names(&to.path().join("some")), ["1", "3"]);
+    assert!(read(1) == parts[1] && read(3) == parts[3]);
+    let hidden = format!(".{}.parts", fetched.info_hash());
+    assert_eq!(names(to.path()), [hidden, "some".to_owned()]);
+    let priorities: Vec<u8> =
+        fetched.file_priorities().unwrap().iter().map(|priority| priority.as_u8()).collect();
+    assert_eq!(priorities, [0, 4, 0, 4, 0]);
+    let stats = fetched.status().unwrap().stats;
+    assert_eq!((stats.wanted_bytes, stats.wanted_have_bytes), (5_300, 5_300));
+    assert!(fetched.set_file_priorities(vec![Priority::SKIP; 6]).is_err());
+    fetched.set_file_priorities(vec![Priority::HIGHEST]).unwrap();
+    let is_whole = |file: &coreswarm::FileStatus| file.have_bytes == file.length;
+    while !fetched.file_progress().unwrap().iter().all(is_whole) {
+        assert_ne!(fetched.wait_finished(Duration::from_millis(50)), Ok(TorrentState::Error));
+    }
+    assert_eq!(fetched.wait_finished(LIMIT), Ok(TorrentState::Seeding));
+    assert!(fetching.shutdown(LIMIT).is_clean() && seeding.shutdown(LIMIT).is_clean());
+    assert_eq!(names(&to.path().join("some")), ["0", "1", "2", "3", "4"]);
+    assert!((0..5).all(|number| read(number) == parts[number]));
+    assert_eq!(names(to.path()), ["some"], "nothing lies aside any more");
 }
 
 /// Descriptors and threads of this process.

@@ -17,6 +17,8 @@ use crate::args_file::ShowArgs;
 use crate::args_scan::CreateArgs;
 use crate::args_scan::VerifyArgs;
 use crate::failure::EXIT_CODES;
+use crate::select::Pick;
+use crate::select::parse_pick;
 use crate::units::parse_duration;
 use crate::units::parse_ratio;
 use crate::units::parse_size;
@@ -71,6 +73,10 @@ pub(crate) struct GetArgs {
     /// Keep the .torrent file here
     #[arg(long, value_name = "FILE")]
     pub(crate) save_torrent: Option<PathBuf>,
+    /// Download these files only: numbers from 0 and ranges, as 0,2,4-6, or names and ends of paths,
+    /// with * and ?
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = parse_pick)]
+    pub(crate) select: Vec<Pick>,
     /// Seed until so many times the torrent's size was sent
     #[arg(long, value_name = "RATIO", value_parser = parse_ratio)]
     pub(crate) seed_ratio: Option<f64>,

@@ -19,6 +19,7 @@ use crate::failure::Failure;
 use crate::look;
 use crate::look::STATS_INTERVAL;
 use crate::report::Report;
+use crate::select;
 use crate::signals::StopFlag;
 use crate::source;
 use crate::source::Found;
@@ -60,7 +61,15 @@ fn addition(args: &GetArgs) -> anyhow::Result<AddTorrent> {
         Found::Magnet(_) => bail!("expected a .torrent file or the URL of one, got a magnet link"),
     };
     let allocation = if args.sparse { Allocation::Sparse } else { Allocation::Full };
-    Ok(AddTorrent::from_torrent(torrent)
+    let add = AddTorrent::from_torrent(torrent);
+    let add = match args.select.is_empty() {
+        true => add,
+        false => {
+            let files = select::resolve(&args.select, add.torrent().files())?;
+            add.select(files)
+        }
+    };
+    Ok(add
         .directory(&args.output)
         .peers(args.session.peer.iter().copied())
         .sequential(args.sequential)

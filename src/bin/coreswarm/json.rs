@@ -43,6 +43,7 @@ pub(crate) fn finished(stats: &TorrentStats, seconds: f64) -> Value {
     let event = json!({
         "event": "finished",
         "total_bytes": stats.total_bytes,
+        "wanted_bytes": stats.wanted_bytes,
         "downloaded": stats.downloaded,
         "wasted": stats.wasted,
         "seconds": seconds,
@@ -59,6 +60,8 @@ pub(crate) fn stats(stats: &TorrentStats) -> Value {
         "checked_count": stats.checked_count,
         "have_bytes": stats.have_bytes,
         "total_bytes": stats.total_bytes,
+        "wanted_bytes": stats.wanted_bytes,
+        "wanted_have_bytes": stats.wanted_have_bytes,
         "downloaded": stats.downloaded,
         "uploaded": stats.uploaded,
         "wasted": stats.wasted,

@@ -17,6 +17,7 @@ mod progress;
 mod report;
 mod scan_bar;
 mod seed;
+mod select;
 mod show;
 mod show_json;
 mod signals;

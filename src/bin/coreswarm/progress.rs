@@ -41,6 +41,7 @@ impl Progress {
 
     /// Shows one torrent's figures.
     pub(crate) fn show(&self, stats: &TorrentStats) {
+        self.bar.set_length(stats.wanted_bytes);
         self.bar.set_position(position(stats));
         self.bar.set_message(line(stats));
     }
@@ -75,9 +76,9 @@ fn short(name: &str) -> String {
 /// Bytes on the bar: a check walks it once before the download does.
 fn position(stats: &TorrentStats) -> u64 {
     if stats.state != TorrentState::Checking {
-        return stats.have_bytes;
+        return stats.wanted_have_bytes;
     }
-    let share = u128::from(stats.total_bytes) * u128::from(stats.checked_count);
+    let share = u128::from(stats.wanted_bytes) * u128::from(stats.checked_count);
     (share / u128::from(stats.piece_count.max(1))) as u64
 }
 
@@ -99,7 +100,7 @@ fn line(stats: &TorrentStats) -> String {
 }
 
 fn eta(stats: &TorrentStats) -> String {
-    let left = stats.total_bytes.saturating_sub(stats.have_bytes);
+    let left = stats.wanted_bytes.saturating_sub(stats.wanted_have_bytes);
     match left.checked_div(stats.download_rate) {
         Some(seconds) => format!("{:#}", HumanDuration(Duration::from_secs(seconds))),
         None => "unknown".to_owned(),

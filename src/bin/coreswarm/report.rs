@@ -57,7 +57,7 @@ impl Report {
         if self.mode.json {
             json::print(&json::finished(stats, seconds))?;
         } else {
-            let (total, fetched) = (bytes(stats.total_bytes), bytes(stats.downloaded));
+            let (total, fetched) = (bytes(stats.wanted_bytes), bytes(stats.downloaded));
             let text = format!("finished: {total}, {fetched} of it fetched in {seconds:.1} s");
             self.progress.print(&text);
         }

@@ -115,6 +115,8 @@ pub(crate) struct Swarm {
     /// Files that are being given their final name.
     pub(crate) naming: u32,
     pub(crate) is_finished: bool,
+    /// Peers were told that we will not download (BEP 21).
+    pub(crate) is_upload_only: bool,
     /// Something was written or named since the last sync.
     pub(crate) needs_sync: bool,
     pub(crate) received: Rate,
@@ -182,6 +184,7 @@ impl Swarm {
             jobs: 0,
             naming: 0,
             is_finished: false,
+            is_upload_only: false,
             needs_sync: false,
             received: Rate::default(),
             sent: Rate::default(),

@@ -251,7 +251,7 @@ impl Swarm {
 
     /// All wanted pieces stored and all their files named: make it durable, then tell.
     pub(crate) fn end_if_finished(&mut self, now: Instant, turn: &mut Turn) {
-        if self.is_finished || !self.is_done() || self.naming > 0 || self.making.is_some() {
+        if self.is_finished || !self.is_done() || self.naming > 0 {
             return;
         }
         self.is_finished = true;

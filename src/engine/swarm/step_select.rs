@@ -75,9 +75,11 @@ impl Swarm {
             return;
         }
         self.drop_unwanted(turn);
-        if !self.picker.is_finished() && self.is_finished {
+        if !self.picker.is_finished() {
             self.is_finished = false;
-            self.tell_upload_only(turn);
+            if self.is_upload_only {
+                self.tell_upload_only(turn);
+            }
             // Seeds that we sent away have something for us again.
             self.candidates.retry_all(now);
             self.next_tick = now;
@@ -108,11 +110,13 @@ impl Swarm {
     /// Tells peers whether we will download anything (BEP 21). A complete torrent need not: its
     /// `have` messages say it.
     pub(crate) fn tell_upload_only(&mut self, turn: &Turn) {
+        self.is_upload_only = self.is_done();
         let ids: Vec<SlotId> = self.peers.iter().map(|(id, _)| id).collect();
         for id in ids {
             let Some(ip) = self.peers.get(id).map(|peer| peer.address.ip()) else { continue };
             let introduction = self.introduction(turn, ip);
-            let again = ExtensionHandshake { upload_only: Some(self.is_done()), ..introduction };
+            let again =
+                ExtensionHandshake { upload_only: Some(self.is_upload_only), ..introduction };
             if let Some(peer) = self.peers.get_mut(id) {
                 peer.introduce(&again);
             }
@@ -134,6 +138,7 @@ impl Swarm {
             return false;
         }
         let files: Arc<[FileIndex]> = files.into();
+        self.is_finished = false;
         self.making = Some(Arc::clone(&files));
         self.disk(turn, Purpose::Create, DiskOp::Create { files });
         true
@@ -156,9 +161,10 @@ impl Swarm {
         self.end_if_finished(now, turn);
     }
 
-    /// Whether everything that is wanted is there.
+    /// Whether everything that is wanted is there, in its files.
     pub(crate) fn is_done(&self) -> bool {
-        self.is_active() && self.selection.is_applied() && self.picker.is_finished()
+        let is_settled = self.selection.is_applied() && self.making.is_none();
+        self.is_active() && is_settled && self.picker.is_finished()
     }
 
     /// Each file with its priority and how much of it is there.
