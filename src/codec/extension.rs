@@ -41,8 +41,8 @@ pub(crate) struct ExtensionHandshake {
     pub(crate) reqq: Option<u32>,
     /// Our address as the peer sees it.
     pub(crate) yourip: Option<IpAddr>,
-    /// The peer will not download (BEP 21). `None`: not mentioned, so what an earlier handshake said
-    /// still counts.
+    /// The peer will not download (BEP 21). `None`: not mentioned, so what an earlier handshake
+    /// said still counts.
     pub(crate) upload_only: Option<bool>,
     /// Bytes of the `info` dictionary (BEP 9); a claim.
     pub(crate) metadata_size: Option<u32>,

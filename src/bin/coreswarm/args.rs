@@ -73,8 +73,8 @@ pub(crate) struct GetArgs {
     /// Keep the .torrent file here
     #[arg(long, value_name = "FILE")]
     pub(crate) save_torrent: Option<PathBuf>,
-    /// Download these files only: numbers from 0 and ranges, as 0,2,4-6, or names and ends of paths,
-    /// with * and ?
+    /// Download these files only: numbers from 0 and ranges, as 0,2,4-6, or names and ends of
+    /// paths, with * and ?
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = parse_pick)]
     pub(crate) select: Vec<Pick>,
     /// Seed until so many times the torrent's size was sent
