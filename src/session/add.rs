@@ -91,10 +91,10 @@ impl AddTorrent {
         self
     }
 
-    /// How much each file is wanted, in the torrent's order, padding included; files beyond the list
-    /// are normal. Files of priority 0 are not made on disk; what their neighbours' pieces hold of
-    /// them lies in a hidden file beside the torrent's own. Default: all normal. Replaces an earlier
-    /// choice.
+    /// How much each file is wanted, in the torrent's order, padding included; files beyond the
+    /// list are normal. Files of priority 0 are not made on disk; what their neighbours' pieces
+    /// hold of them lies in a hidden file beside the torrent's own. Default: all normal. Replaces
+    /// an earlier choice.
     pub fn file_priorities(mut self, priorities: Vec<Priority>) -> AddTorrent {
         self.choice = FileChoice::Each(priorities);
         self
