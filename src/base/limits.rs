@@ -54,6 +54,10 @@ pub(crate) const HASH_TREE_HEIGHT_MAX: u32 = 35;
 pub(crate) const HASH_QUEUE_MAX: usize = 64;
 /// Bytes that may wait for a peer when the next answer to a hash request of its is added.
 pub(crate) const HASH_BACKLOG_MAX: usize = 64 * 1024;
+/// Bytes of a piece whose leaves we hash anew for a peer: 64 blocks, below 1 ms.
+pub(crate) const LEAVES_PIECE_LEN_MAX: u32 = 1024 * 1024;
+/// Times that we do so per connection: who asks more often has not so many failed pieces.
+pub(crate) const LEAVES_SERVED_MAX: u32 = 64;
 /// Our hash requests under way per peer: one is answered while the next one travels.
 pub(crate) const HASH_FLIGHT_PEER_MAX: usize = 2;
 /// Our hash requests under way per torrent: 1 MiB of answers.

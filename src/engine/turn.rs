@@ -22,6 +22,7 @@ use crate::base::limits::HANDSHAKE_TIMEOUT;
 use crate::base::rng::Rng;
 use crate::base::slots::SlotId;
 use crate::base::slots::Slots;
+use crate::codec::hash_request::HashRequest;
 use crate::engine::alert::Alert;
 use crate::engine::alert::AlertKind;
 use crate::engine::conn::Conn;
@@ -92,6 +93,13 @@ pub(crate) enum Purpose {
     /// For a peer.
     Upload {
         peer: SlotId,
+        length: u32,
+    },
+    /// A piece for whose leaves a peer asked.
+    Leaves {
+        peer: SlotId,
+        file: FileIndex,
+        request: HashRequest,
         length: u32,
     },
     /// A verified piece.
@@ -194,7 +202,9 @@ impl Turn {
     /// A job ended that nobody waits for: only now are its bytes on no budget any more.
     pub(crate) fn settle_job(&mut self, purpose: Purpose) {
         match purpose {
-            Purpose::Check { length, .. } => self.free_checks(length),
+            Purpose::Check { length, .. } | Purpose::Leaves { length, .. } => {
+                self.free_checks(length);
+            }
             Purpose::Upload { length, .. } => self.free_reads(length as usize),
             Purpose::Block { length, .. } | Purpose::Piece { length, .. } => {
                 self.free_assembly(u64::from(length));

@@ -146,9 +146,9 @@ impl Layers {
 
     // Serving.
 
-    /// The answer to a peer's request; `None`: it must be rejected. We serve piece layers that we
-    /// know whole, and leaves where a piece is one block; other leaves would have to be hashed
-    /// anew, and layers between are nobody's duty (BEP 52).
+    /// The answer to a peer's request out of what is known here: piece layers that are whole, and so
+    /// leaves where a piece is one block. `None`: it must be rejected, or be leaves of a piece that
+    /// has to be hashed anew. Layers between are nobody's duty (BEP 52).
     pub(crate) fn answer(&self, request: &HashRequest, torrent: &Torrent) -> Option<Vec<Sha256>> {
         let file = torrent.file_with_root(&request.root).filter(|_| request.is_sound())?;
         let range = range(request);

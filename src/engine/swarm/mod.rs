@@ -137,6 +137,10 @@ impl Swarm {
                     turn.free_reads(length as usize);
                 }
             }
+            (Purpose::Leaves { peer, file, request, length }, DiskReply::Read(data)) => {
+                turn.free_checks(length);
+                self.handle_leaves_read(turn, peer, (file, request), &data);
+            }
             (Purpose::Piece { piece, .. }, _) => self.piece_stored(now, turn, piece),
             (Purpose::Block { piece, length, .. }, _) => {
                 turn.free_assembly(u64::from(length));
@@ -201,7 +205,7 @@ impl Swarm {
             self.read_for(turn, id);
             self.serve_metadata(id);
             self.ask_hashes(now, id);
-            self.serve_hashes(id);
+            self.serve_hashes(turn, id);
             self.send(now, turn, id);
         }
         if self.due.is_empty() {

@@ -18,6 +18,7 @@ use crate::content::torrent::Torrent;
 use crate::content::wanted::FileChoice;
 use crate::engine::add::Allocation;
 use crate::engine::add::PieceOrder;
+use crate::engine::disk::DiskJob;
 use crate::engine::disk::DiskOp;
 use crate::engine::disk::FileSeen;
 use crate::engine::settings::Settings;
@@ -40,6 +41,8 @@ struct Pair {
     /// (from, bytes) on the only connection.
     wire: VecDeque<(usize, Vec<u8>)>,
     conns: [Option<ConnId>; 2],
+    /// Jobs of the first host that a test holds back.
+    reads: Vec<DiskJob>,
 }
 
 fn torrent(len: usize, piece_len: u32) -> (Arc<Torrent>, Vec<u8>) {
@@ -95,7 +98,13 @@ impl Pair {
             let alerts = Vec::new();
             Host { engine, disk, seen, fails_to_name: false, alerts, replies: 0 }
         });
-        Pair { now: Instant::ZERO, hosts, wire: VecDeque::new(), conns: [None, None] }
+        Pair {
+            now: Instant::ZERO,
+            hosts,
+            wire: VecDeque::new(),
+            conns: [None, None],
+            reads: Vec::new(),
+        }
     }
 
     /// One turn of both hosts, then 1 ms passes.

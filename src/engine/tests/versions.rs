@@ -62,6 +62,7 @@ fn hear(pair: &mut Pair, conn: ConnId) -> Vec<u8> {
                 engine.handle_sent(pair.now, conn, batch.len());
             }
             Output::Close { conn: closed } if closed == conn => return Vec::new(),
+            Output::Disk(job) => pair.reads.push(job),
             _ => {}
         }
     }
@@ -129,7 +130,7 @@ fn hashes_are_served_where_v2_was_agreed_and_asking_elsewhere_is_a_fault() {
     let names = hybrid.info_hashes();
     let root = hybrid.file_root(crate::base::ids::FileIndex(0)).unwrap();
     let request = HashRequest { root, base: 1, index: 0, length: 32, proof_layers: 4 };
-    let wrong = HashRequest { base: 0, ..request };
+    let wrong = HashRequest { base: 2, ..request };
     let asking = [message(&Message::HashRequest(request)), message(&Message::HashRequest(wrong))];
     let asking = asking.concat();
     let hello = Handshake::ours(names.v1().unwrap(), [7; 20]);
@@ -153,6 +154,49 @@ fn hashes_are_served_where_v2_was_agreed_and_asking_elsewhere_is_a_fault() {
     assert_eq!(hear(&mut pair, conn), [0; 0]);
     let after = pair.hosts[0].engine.stats().connection_count;
     assert_eq!(after + 1, before, "it was sent away");
+}
+
+#[test]
+fn leaves_of_a_piece_that_we_have_are_hashed_for_whoever_asks_but_not_without_end() {
+    let (second, data) = versioned(TorrentVersion::V2);
+    let mut pair = seeding(&second, &data);
+    let root = second.file_root(crate::base::ids::FileIndex(0)).unwrap();
+    let leaves: Vec<Sha256> = data.chunks(16_384).map(Sha256::of).collect();
+    let (_, conn) = talk(&mut pair, &Handshake::ours(second.info_hash(), [7; 20]).encode());
+    // The last piece has one block, its second leaf is padding; then one behind the last.
+    for (index, proof_layers) in [(4, 0), (4, 5), (42, 5), (44, 0), (1 << 20, 0)] {
+        let request = HashRequest { root, base: 0, index, length: 2, proof_layers };
+        let asking = message(&Message::HashRequest(request));
+        pair.hosts[0].engine.handle_bytes(pair.now, conn, &asking);
+        let mut heard = hear(&mut pair, conn);
+        while let Some(read) = pair.reads.pop() {
+            pair.obey(0, Output::Disk(read));
+            heard.extend(hear(&mut pair, conn));
+        }
+        let range = merkle::HashRange { base: 0, index, length: 2, proof_layers };
+        let proof = merkle::prove(&leaves, 6, range).filter(|_| index < 44);
+        let bytes = |proof: Vec<Sha256>| -> Vec<u8> {
+            proof.iter().flat_map(|hash| *hash.as_bytes()).collect()
+        };
+        let expected = match proof.map(bytes) {
+            Some(hashes) => message(&Message::Hashes { request, hashes: &hashes }),
+            None => message(&Message::HashReject(request)),
+        };
+        assert!(heard == expected, "{request:?}");
+    }
+    let request = HashRequest { root, base: 0, index: 0, length: 2, proof_layers: 0 };
+    let asking = message(&Message::HashRequest(request));
+    let mut reads = 3;
+    for _ in 0..2 * crate::base::limits::LEAVES_SERVED_MAX {
+        pair.hosts[0].engine.handle_bytes(pair.now, conn, &asking);
+        hear(&mut pair, conn);
+        while let Some(read) = pair.reads.pop() {
+            reads += 1;
+            pair.obey(0, Output::Disk(read));
+            hear(&mut pair, conn);
+        }
+    }
+    assert_eq!(reads, crate::base::limits::LEAVES_SERVED_MAX);
 }
 
 #[test]

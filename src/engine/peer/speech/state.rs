@@ -38,6 +38,8 @@ pub(crate) struct Peer {
     pub(crate) desk: Desk,
     /// Hash requests of its that wait for an answer, at most `HASH_QUEUE_MAX`.
     pub(in crate::engine::peer) hash_queue: VecDeque<HashRequest>,
+    /// Pieces whose leaves were hashed anew for it.
+    pub(crate) leaves_served: u32,
     pub(crate) received: Rate,
     pub(crate) sent: Rate,
     /// Pieces it has and we want.
@@ -94,6 +96,7 @@ impl Peer {
             uploads: Uploads::default(),
             desk: Desk::default(),
             hash_queue: VecDeque::new(),
+            leaves_served: 0,
             received: Rate::default(),
             sent: Rate::default(),
             wanted_count: 0,
