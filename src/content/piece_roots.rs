@@ -147,14 +147,9 @@ impl PieceRoots {
         self.find(file).map_or(0, |file| merkle::height(blocks(file) as usize))
     }
 
-    /// Whether `layer` is the file's: one root per piece, and the file's root above them.
-    pub(crate) fn is_layer(&self, file: FileIndex, layer: &[Sha256]) -> bool {
-        self.check(file, layer.into(), Lanes::detect()).is_some()
-    }
-
     /// Keeps a layer, if it is the file's, for all files with the same bytes.
-    pub(crate) fn learn(&mut self, file: FileIndex, layer: &[Sha256]) {
-        if let Some(layer) = self.check(file, layer.into(), Lanes::detect()) {
+    pub(crate) fn learn(&mut self, file: FileIndex, layer: &[Sha256], lanes: Lanes) {
+        if let Some(layer) = self.check(file, layer.into(), lanes) {
             self.keep(layer);
         }
     }
@@ -277,11 +272,11 @@ mod tests {
         assert_eq!(roots.piece_root(piece(0)), Some(small));
         assert_eq!(roots.piece_root(piece(2)), None, "not known yet");
         assert_eq!(roots.missing_layers().collect::<Vec<_>>(), [FileIndex(2)]);
-        roots.learn(FileIndex(2), &layer[..2]);
-        roots.learn(FileIndex(2), &leaves(4));
-        roots.learn(FileIndex(0), &layer);
+        roots.learn(FileIndex(2), &layer[..2], Lanes::PORTABLE);
+        roots.learn(FileIndex(2), &leaves(4), Lanes::PORTABLE);
+        roots.learn(FileIndex(0), &layer, Lanes::PORTABLE);
         assert_eq!(roots.missing_layers().count(), 1, "no layer, no change");
-        roots.learn(FileIndex(2), &layer);
+        roots.learn(FileIndex(2), &layer, Lanes::PORTABLE);
         assert_eq!(roots.missing_layers().count(), 0);
         assert_eq!(roots.layer(FileIndex(2)), Some(&layer[..]));
         let found: Vec<_> = layout.pieces().map(|piece| roots.piece_root(piece)).collect();

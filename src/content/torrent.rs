@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::base::digest::Sha1;
 use crate::base::digest::Sha256;
+use crate::base::digest_lanes::Lanes;
 use crate::base::ids::FileIndex;
 use crate::base::ids::PieceIndex;
 use crate::base::info_hashes::InfoHashes;
@@ -308,19 +309,15 @@ impl Torrent {
         self.shape.roots.missing_layers()
     }
 
-    /// Whether `layer` is the file's: one root per piece, and the file's root above them.
-    pub(crate) fn is_layer(&self, file: FileIndex, layer: &[Sha256]) -> bool {
-        self.shape.roots.is_layer(file, layer)
-    }
-
     /// The same torrent that also knows the layers of these files; whatever is no layer of its file
     /// is left out. Copies the roots: not for every layer that comes in.
     pub(crate) fn with_layers<'a>(
         &self,
         layers: impl Iterator<Item = (FileIndex, &'a [Sha256])>,
+        lanes: Lanes,
     ) -> Torrent {
         let mut torrent = self.clone();
-        layers.for_each(|(file, layer)| torrent.shape.roots.learn(file, layer));
+        layers.for_each(|(file, layer)| torrent.shape.roots.learn(file, layer, lanes));
         torrent
     }
 

@@ -135,10 +135,11 @@ fn a_v2_torrent_from_peers_misses_its_layers_until_they_are_shown() {
     let root = |torrent: &Torrent, raw| torrent.piece_root(torrent.layout().piece(raw).unwrap());
     assert_eq!((root(&bare, 1), root(&bare, 2)), (None, root(&whole, 2)));
     let layer = whole.layer(FileIndex(0)).unwrap();
-    assert!(bare.is_layer(FileIndex(0), layer) && !bare.is_layer(FileIndex(0), &layer[..1]));
+    let short = bare.with_layers([(FileIndex(0), &layer[..1])].into_iter(), Lanes::PORTABLE);
+    assert!(!short.has_piece_layers());
     let other = [(FileIndex(0), &layer[1..]), (FileIndex(2), layer), (FileIndex(99), layer)];
-    assert!(!bare.with_layers(other.into_iter()).has_piece_layers());
-    let full = bare.with_layers([(FileIndex(0), layer)].into_iter());
+    assert!(!bare.with_layers(other.into_iter(), Lanes::PORTABLE).has_piece_layers());
+    let full = bare.with_layers([(FileIndex(0), layer)].into_iter(), Lanes::PORTABLE);
     assert!(full.has_piece_layers());
     assert_eq!(root(&full, 1), root(&whole, 1));
     let z = whole.root_of_file(6).unwrap();

@@ -13,6 +13,7 @@ use std::collections::BTreeSet;
 
 use crate::base::bitfield::Bitfield;
 use crate::base::digest::Sha256;
+use crate::base::digest_lanes::Lanes;
 use crate::base::ids::FileIndex;
 use crate::base::ids::PieceIndex;
 use crate::base::instant::Instant;
@@ -96,11 +97,6 @@ impl Layers {
         layers
     }
 
-    /// Whether no layer is missing.
-    pub(crate) fn is_complete(&self) -> bool {
-        self.wanted.is_empty()
-    }
-
     /// What the leaves of the piece must have for a root; `None` while nobody knows, and in a
     /// torrent of v1 only.
     pub(crate) fn root(&self, piece: PieceIndex, torrent: &Torrent) -> Option<Sha256> {
@@ -112,13 +108,19 @@ impl Layers {
         self.verifiable.as_ref()
     }
 
-    /// The layers that were fetched and are whole, for [`Torrent::with_layers`].
-    pub(crate) fn fetched(&self) -> impl Iterator<Item = (FileIndex, &[Sha256])> + '_ {
-        let trees = self.files.iter().zip(&self.trees);
-        trees.filter_map(|(file, tree)| Some((*file, tree.layer()?)))
-    }
-
     // Verbs.
+
+    /// The torrent with all of its layers, once the last one has come: they are known by it from
+    /// then on, and forgotten here. Costs a hash for each piece.
+    pub(crate) fn hand_over(&mut self, torrent: &Torrent, lanes: Lanes) -> Option<Torrent> {
+        if self.trees.is_empty() || !self.wanted.is_empty() {
+            return None;
+        }
+        let (files, trees) = (std::mem::take(&mut self.files), std::mem::take(&mut self.trees));
+        let layers = files.iter().zip(&trees);
+        let layers = layers.filter_map(|(file, tree)| Some((*file, tree.layer()?)));
+        Some(torrent.with_layers(layers, lanes))
+    }
 
     /// A piece failed: fetch its leaves, so that the wrong blocks can be told from the right ones.
     /// Given up after `LEAVES_TIMEOUT`. False if they are wanted already, or cannot be had: the
@@ -142,18 +144,6 @@ impl Layers {
     /// The leaves of this piece are no longer of use.
     pub(crate) fn forget_leaves(&mut self, piece: PieceIndex) {
         self.leaves.forget(piece);
-    }
-
-    // Serving.
-
-    /// The answer to a peer's request out of what is known here: piece layers that are whole, and so
-    /// leaves where a piece is one block. `None`: it must be rejected, or be leaves of a piece that
-    /// has to be hashed anew. Layers between are nobody's duty (BEP 52).
-    pub(crate) fn answer(&self, request: &HashRequest, torrent: &Torrent) -> Option<Vec<Sha256>> {
-        let file = torrent.file_with_root(&request.root).filter(|_| request.is_sound())?;
-        let range = range(request);
-        let fetched = || self.trees.get(self.files.binary_search(&file).ok()?)?.prove(range);
-        torrent.prove_pieces(file, range).or_else(fetched)
     }
 
     // handle_*: what the world did.
@@ -294,6 +284,14 @@ impl Layers {
         let first_leaf = u32::try_from(span.offset / u64::from(BLOCK_LEN)).ok()?;
         Some(PieceTree { file_root, root, first_leaf, width })
     }
+}
+
+/// The answer to a peer's request out of what the torrent knows: piece layers, which are leaves
+/// where a piece is one block. `None`: it must be rejected, or be leaves of a piece that has to be
+/// hashed anew. Layers between are nobody's duty (BEP 52).
+pub(crate) fn answer(request: &HashRequest, torrent: &Torrent) -> Option<Vec<Sha256>> {
+    let file = torrent.file_with_root(&request.root).filter(|_| request.is_sound())?;
+    torrent.prove_pieces(file, range(request))
 }
 
 /// The layer of the pieces above the leaves: log2 of the blocks in a piece.

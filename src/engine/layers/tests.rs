@@ -37,10 +37,9 @@ fn wire(hashes: &[Sha256]) -> Vec<u8> {
 
 /// Asks peer 0, who has everything, until nothing is left to ask.
 fn fetch_all(layers: &mut Layers, bare: &Torrent, whole: &Torrent) -> usize {
-    let seed = Layers::new(whole);
     let mut count = 0;
     while let Some(request) = layers.poll_request(Instant::ZERO, peer(0), |_| true, bare) {
-        let answer = seed.answer(&request, whole).expect("a seed has what it is asked for");
+        let answer = answer(&request, whole).expect("a seed has what it is asked for");
         let learnt = layers.handle_hashes(peer(0), &request, &wire(&answer));
         assert_eq!(learnt, Ok(Learnt::Roots));
         count += 1;
@@ -54,16 +53,19 @@ fn a_magnet_fetches_all_layers_and_then_knows_what_the_file_said() {
     let mut layers = Layers::new(&bare);
     let known = layers.verifiable().expect("something is missing");
     assert_eq!(known.iter_ones().collect::<Vec<_>>(), [0, 603], "files of one piece");
-    assert!(!layers.is_complete());
+    assert!(layers.hand_over(&bare, Lanes::PORTABLE).is_none());
     assert_eq!(fetch_all(&mut layers, &bare, &whole), 1 + 2 + 3);
-    assert!(layers.is_complete() && layers.verifiable().is_none());
+    assert!(layers.verifiable().is_none());
     for piece in whole.layout().pieces() {
         assert_eq!(layers.root(piece, &bare), whole.piece_root(piece));
         assert!(layers.root(piece, &bare).is_some());
     }
-    let learnt = bare.with_layers(layers.fetched());
+    let learnt = layers.hand_over(&bare, Lanes::PORTABLE).expect("all are there");
     assert_eq!(learnt.missing_layers().count(), 0);
-    assert!(Layers::new(&learnt).is_complete());
+    for piece in whole.layout().pieces() {
+        assert_eq!(layers.root(piece, &learnt), whole.piece_root(piece));
+    }
+    assert!(layers.hand_over(&learnt, Lanes::PORTABLE).is_none(), "once is enough");
 }
 
 #[test]
@@ -73,20 +75,19 @@ fn what_was_fetched_is_served_on() {
     let file = bare.missing_layers().next().expect("it is missing");
     let root = bare.file_root(file).expect("the file has bytes");
     let request = HashRequest { root, base: 1, index: 512, length: 128, proof_layers: 9 };
-    assert_eq!(layers.answer(&request, &bare), None, "not yet");
+    assert_eq!(answer(&request, &bare), None, "not yet");
     fetch_all(&mut layers, &bare, &whole);
-    let answer = layers.answer(&request, &bare);
-    assert!(answer.is_some());
-    assert_eq!(answer, Layers::new(&whole).answer(&request, &whole));
+    let learnt = layers.hand_over(&bare, Lanes::PORTABLE).expect("all are there");
+    assert!(answer(&request, &learnt).is_some());
+    assert_eq!(answer(&request, &learnt), answer(&request, &whole));
 }
 
 #[test]
 fn requests_that_nobody_must_serve_are_rejected() {
     let (whole, _) = torrents(&[1, 600]);
-    let layers = Layers::new(&whole);
     let root = whole.file_root(FileIndex(1)).or(whole.file_root(FileIndex(2))).unwrap();
     let good = HashRequest { root, base: 1, index: 0, length: 512, proof_layers: 9 };
-    assert_eq!(layers.answer(&good, &whole).map(|hashes| hashes.len()), Some(513));
+    assert_eq!(answer(&good, &whole).map(|hashes| hashes.len()), Some(513));
     let small = whole.file_root(FileIndex(0)).unwrap();
     let bad = [
         HashRequest { root: Sha256([0; 32]), ..good },
@@ -101,20 +102,18 @@ fn requests_that_nobody_must_serve_are_rejected() {
         HashRequest { index: u32::MAX - 511, ..good },
     ];
     for request in bad {
-        assert_eq!(layers.answer(&request, &whole), None, "{request:?}");
+        assert_eq!(answer(&request, &whole), None, "{request:?}");
     }
     let v1 = TorrentMaker::single("x", PIECE).with_piece_length(PIECE as u32);
     let v1 = v1.finish(&[crate::base::digest::Sha1([0; 20])]).unwrap();
     let v1 = Torrent::parse(&v1).unwrap();
-    let layers = Layers::new(&v1);
-    assert!(layers.is_complete() && layers.verifiable().is_none());
-    assert_eq!(layers.answer(&good, &v1), None);
+    assert!(Layers::new(&v1).verifiable().is_none());
+    assert_eq!(answer(&good, &v1), None);
 }
 
 #[test]
 fn a_liar_is_known_at_once_and_another_peer_is_asked() {
     let (whole, bare) = torrents(&[600]);
-    let seed = Layers::new(&whole);
     let lies: [fn(&mut Vec<u8>); 4] = [
         |bytes| bytes[40] ^= 1,
         |bytes| *bytes.last_mut().unwrap() ^= 1,
@@ -129,12 +128,12 @@ fn a_liar_is_known_at_once_and_another_peer_is_asked() {
         let request = ask(&mut layers, 0).unwrap();
         let other = ask(&mut layers, 1).unwrap();
         assert_ne!(request, other, "one thing is asked of one peer");
-        let mut bytes = wire(&seed.answer(&request, &whole).unwrap());
+        let mut bytes = wire(&answer(&request, &whole).unwrap());
         lie(&mut bytes);
         assert_eq!(layers.handle_hashes(peer(0), &request, &bytes), Err(HashLie));
         assert_eq!(layers.verifiable().map(Bitfield::count_ones), Some(0));
         assert_eq!(ask(&mut layers, 1), Some(request));
-        let good = wire(&seed.answer(&request, &whole).unwrap());
+        let good = wire(&answer(&request, &whole).unwrap());
         assert_eq!(layers.handle_hashes(peer(1), &request, &good), Ok(Learnt::Roots));
         let again = layers.handle_hashes(peer(1), &request, &good);
         assert_eq!(again, Ok(Learnt::Nothing), "nobody waits for it any more");
@@ -174,10 +173,10 @@ fn one_other_peer_is_asked_for_what_is_slow_to_come_and_both_may_answer() {
     assert_eq!(ask(later, 0), None, "not twice of the same peer");
     assert_eq!(ask(later, 1), Some(request));
     assert_eq!(ask(later + HASH_PATIENCE, 2), None, "two are enough");
-    let good = wire(&Layers::new(&whole).answer(&request, &whole).unwrap());
+    let good = wire(&answer(&request, &whole).unwrap());
     for who in [1, 0] {
         assert_eq!(layers.handle_hashes(peer(who), &request, &good), Ok(Learnt::Roots));
-        assert!(layers.is_complete());
+        assert!(layers.verifiable().is_none());
     }
 }
 

@@ -3,12 +3,10 @@
 use std::ops::Range;
 
 use crate::base::digest::Sha256;
-use crate::base::digest_lanes::Lanes;
 use crate::base::limits::HASH_REQUEST_LEN_MAX;
 use crate::codec::hash_request::HashRequest;
 use crate::content::merkle;
 use crate::content::merkle::HashRange;
-use crate::content::piece_layer::PieceLayer;
 
 /// Roots of pieces per part.
 pub(crate) const PART_LEN: u32 = HASH_REQUEST_LEN_MAX;
@@ -23,12 +21,10 @@ pub(crate) struct Tree {
     base: u32,
     /// The layer of the root above the leaves.
     height: u32,
-    /// The layer without padding; empty until a part of it is known, and once it is whole.
+    /// The layer without padding; empty until a part of it is known.
     roots: Vec<Sha256>,
     is_known: Vec<bool>,
     known_count: usize,
-    /// The same with the nodes above, once it is whole.
-    layer: Option<PieceLayer>,
 }
 
 impl Tree {
@@ -37,16 +33,7 @@ impl Tree {
         let count = pieces.len() as u32;
         let height = base + merkle::height(count as usize);
         let is_known = vec![false; count.div_ceil(PART_LEN) as usize];
-        Tree {
-            root,
-            pieces,
-            base,
-            height,
-            roots: Vec::new(),
-            is_known,
-            known_count: 0,
-            layer: None,
-        }
+        Tree { root, pieces, base, height, roots: Vec::new(), is_known, known_count: 0 }
     }
 
     pub(crate) fn pieces(&self) -> Range<u32> {
@@ -71,18 +58,12 @@ impl Tree {
     pub(crate) fn root_of(&self, piece: u32) -> Option<Sha256> {
         let at = piece.checked_sub(self.pieces.start)? as usize;
         let is_known = *self.is_known.get(at / PART_LEN as usize)?;
-        let roots = self.layer().unwrap_or(&self.roots);
-        roots.get(at).copied().filter(|_| is_known)
+        self.roots.get(at).copied().filter(|_| is_known)
     }
 
     /// The whole layer, once it is known.
     pub(crate) fn layer(&self) -> Option<&[Sha256]> {
-        self.layer.as_ref().map(PieceLayer::nodes)
-    }
-
-    /// The answer to a peer's request for a part of the layer, once it is whole.
-    pub(crate) fn prove(&self, range: HashRange) -> Option<Vec<Sha256>> {
-        self.layer.as_ref()?.prove_pieces(range)
+        self.is_complete().then_some(&self.roots)
     }
 
     /// What a peer is asked for `part`: as many nodes as it has, proved up to the root.
@@ -109,10 +90,6 @@ impl Tree {
         if let (Some(place), Some(roots)) = (place, hashes.get(..count)) {
             place.copy_from_slice(roots);
             self.known_count += usize::from(!std::mem::replace(&mut self.is_known[part], true));
-        }
-        if self.is_complete() && self.layer.is_none() {
-            let roots = std::mem::take(&mut self.roots);
-            self.layer = Some(PieceLayer::new(roots.into(), self.base, Lanes::PORTABLE));
         }
         true
     }

@@ -1,5 +1,7 @@
 //! Hashes of v2 trees: asked of peers where the torrent lacks them, and served (BEP 52).
 
+use std::sync::Arc;
+
 use crate::base::buffer::SharedBuf;
 use crate::base::digest::Sha256;
 use crate::base::ids::FileIndex;
@@ -13,6 +15,7 @@ use crate::codec::hash_request::HashRequest;
 use crate::content::merkle::HashRange;
 use crate::engine::disk::DiskOp;
 use crate::engine::layers::Learnt;
+use crate::engine::layers::answer;
 use crate::engine::swarm::state::Swarm;
 use crate::engine::turn::Purpose;
 use crate::engine::turn::Turn;
@@ -50,7 +53,7 @@ impl Swarm {
         for _ in 0..ANSWER_MAX {
             let Some(peer) = self.peers.get_mut(id) else { return };
             let Some(request) = peer.next_hash_request() else { return };
-            let hashes = self.layers.answer(&request, &self.torrent);
+            let hashes = answer(&request, &self.torrent);
             if hashes.is_some() || !self.read_leaves(turn, id, request) {
                 self.answer_hashes(id, request, hashes.as_deref());
             }
@@ -130,7 +133,12 @@ impl Swarm {
         let Some(address) = self.peers.get(id).map(|peer| peer.address) else { return };
         match self.layers.handle_hashes(id, &request, bytes) {
             Ok(Learnt::Nothing | Learnt::SomeLeaves) => {}
-            Ok(Learnt::Roots) => self.handle_roots(),
+            Ok(Learnt::Roots) => {
+                if let Some(torrent) = self.layers.hand_over(&self.torrent, turn.hasher.lanes()) {
+                    self.torrent = Arc::new(torrent);
+                }
+                self.handle_roots();
+            }
             Ok(Learnt::Leaves(piece)) => self.leaves_known(now, turn, piece),
             Err(lie) => self.ban(now, turn, address, &lie.to_string()),
         }
