@@ -84,11 +84,34 @@ fn a_command_line_that_is_not_understood_is_exit_code_2() {
         &["get", "x.torrent", "--peer", "nonsense"],
         &["get", "x.torrent", "--assembly-budget", "much"],
         &["get", "x.torrent", "--seed-time", "-1s"],
+        &["get", "x.torrent", "--select", "0,6-4"],
         &["seed", "dir"],
     ] {
         let output = coreswarm(words);
         assert_eq!(output.status.code(), Some(2), "{words:?}");
         assert!(!output.stderr.is_empty(), "{words:?}");
+    }
+}
+
+#[test]
+fn get_of_files_that_are_not_there_says_so() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (path, _) = write_torrent(dir.path());
+    let path = path.to_str().expect("UTF-8");
+    for (list, told) in [("six", "expected a file of the torrent"), ("0,1", "below 1, got 1")] {
+        let output = coreswarm(&[
+            "get",
+            path,
+            "--select",
+            list,
+            "--listen",
+            "127.0.0.1:0",
+            "-o",
+            "/nowhere",
+        ]);
+        let text = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        assert!(text.contains(told), "{text}");
     }
 }
 

@@ -54,9 +54,11 @@ fn optional_parameters_follow() {
     let url = announce_url("http://t/a", &full);
     let tail = "&key=0000BEEF&numwant=0&event=started&ip=2001%3Adb8%3A%3A1&trackerid=a%20b";
     assert!(url.ends_with(tail), "{url}");
-    for (event, word) in
-        [(AnnounceEvent::Stopped, "stopped"), (AnnounceEvent::Completed, "completed")]
-    {
+    for (event, word) in [
+        (AnnounceEvent::Stopped, "stopped"),
+        (AnnounceEvent::Completed, "completed"),
+        (AnnounceEvent::Paused, "paused"),
+    ] {
         let url = announce_url("http://t/a", &AnnounceRequest { event, ..request() });
         assert!(url.ends_with(&format!("&event={word}")), "{url}");
     }

@@ -87,3 +87,29 @@ impl From<Refusal> for Failure {
         Failure { class: TrackerErrorClass::Tracker, message: reason, retry }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_partial_seed_says_so_in_regular_announces() {
+        let facts = |is_partial_seed| Facts {
+            peer_id: [1; 20],
+            port: 1,
+            ip: None,
+            uploaded: 0,
+            downloaded: 5,
+            left: 7,
+            is_partial_seed,
+            numwant: 1,
+        };
+        let said = |is_partial_seed, event| {
+            facts(is_partial_seed).request(Sha1::of(b""), event, 0, None).event
+        };
+        assert_eq!(said(true, AnnounceEvent::None), AnnounceEvent::Paused);
+        assert_eq!(said(true, AnnounceEvent::Started), AnnounceEvent::Started);
+        assert_eq!(said(true, AnnounceEvent::Stopped), AnnounceEvent::Stopped);
+        assert_eq!(said(false, AnnounceEvent::None), AnnounceEvent::None);
+    }
+}

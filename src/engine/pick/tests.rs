@@ -240,6 +240,37 @@ fn a_skipped_piece_is_not_asked_for_further_and_comes_back_when_wanted() {
 }
 
 #[test]
+fn runs_of_priorities_count_at_once_however_long_they_are() {
+    let mut picker = drawn("...#..", "321111", "000000");
+    assert!(picker.is_finished() && !picker.is_interesting(Has::All));
+    let priority = |raw| Priority::new(raw).unwrap();
+    picker.set_priorities(&[(0..2, priority(1)), (2..4, priority(7)), (5..99, priority(1))]);
+    assert!(picker.take_new_work());
+    assert_eq!(pieces(&mut picker, Has::All), [2, 5, 1, 0], "4 is skipped and 3 is had");
+    let many = Layout::new(100_000 * u64::from(BLOCK_LEN), BLOCK_LEN).unwrap();
+    let mut picker = Picker::new(many);
+    picker.set_priorities(&[(0..99_998, Priority::SKIP), (99_998..100_000, Priority::HIGHEST)]);
+    let mut found: Vec<u32> = pick(&mut picker, ask(1, Has::All, 9)).iter().map(|p| p.0).collect();
+    found.sort_unstable();
+    assert_eq!(found, [99_998, 99_999], "before the order has settled");
+}
+
+#[test]
+fn a_started_piece_that_nobody_wants_any_more_is_told_once_nobody_is_asked_for_it() {
+    let mut picker = drawn("..", "12", "44");
+    pick(&mut picker, ask(1, Has::All, 3));
+    receive(&mut picker, 1, 0, 0);
+    picker.set_priorities(&[(0..2, Priority::SKIP)]);
+    assert_eq!(picker.unwanted_piece(), None, "what was asked for still comes");
+    picker.release_all(1, &[(piece(0), BlockIndex(1)), (piece(1), BlockIndex(0))]);
+    for _ in 0..2 {
+        let unwanted = picker.unwanted_piece().unwrap();
+        picker.abandon(unwanted);
+    }
+    assert_eq!((picker.unwanted_piece(), picker.partial_count()), (None, 0));
+}
+
+#[test]
 fn the_cold_piece_is_the_one_that_nobody_is_asked_for_and_least_is_here_of() {
     let mut picker = drawn("...", "123", "444");
     let owed = pick(&mut picker, ask(1, Has::All, 5));

@@ -63,3 +63,29 @@ impl Selection {
         Some(runs)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::digest::Sha1;
+    use crate::content::make::TorrentMaker;
+
+    #[test]
+    fn a_choice_of_many_files_goes_to_the_picker_in_slices() {
+        let maker = TorrentMaker::directory("t").with_piece_length(16_384);
+        let maker = (0..10_000).fold(maker, |maker, n| maker.file([n.to_string()], 16_384));
+        let made = maker.finish(&vec![Sha1::of(b""); 10_000]).unwrap();
+        let torrent = Torrent::parse(&made).unwrap();
+        let mut selection = Selection::new(FileChoice::Only(vec![1..=1, 9_000..=9_999]));
+        assert!(selection.apply(&torrent) && !selection.apply(&torrent), "news only once");
+        let mut slices = Vec::new();
+        while let Some(runs) = selection.next_runs(&torrent) {
+            slices.push(runs.iter().map(|(pieces, _)| pieces.len()).sum::<usize>());
+        }
+        // The last piece of a slice may get a share of the next file: it comes with that.
+        assert_eq!(slices, [FILES_PER_SLICE - 1, FILES_PER_SLICE, 10_001 - 2 * FILES_PER_SLICE]);
+        assert!(selection.is_applied());
+        selection.choose(FileChoice::All);
+        assert!(selection.apply(&torrent) && !selection.is_applied());
+    }
+}

@@ -9,6 +9,8 @@ use crate::base::ids::FileIndex;
 use crate::base::ids::Priority;
 use crate::base::ids::TorrentId;
 use crate::base::status::TorrentState;
+use crate::content::make::TorrentMaker;
+use crate::content::make::TorrentVersion;
 use crate::content::wanted::FileChoice;
 use crate::engine::add::PieceOrder;
 use crate::engine::alert::AlertKind;
@@ -17,6 +19,7 @@ use crate::engine::disk::FileSeen;
 use crate::engine::settings::Settings;
 use crate::engine::to_ring::Reply;
 use crate::sim::bundle::Bundle;
+use crate::sim::bundle::PIECE_LEN;
 use crate::sim::disk::DiskFaults;
 use crate::sim::net::Weather;
 use crate::sim::world::core::LINE;
@@ -227,6 +230,38 @@ fn two_partial_seeds_part_and_meet_again_when_one_wants_more() {
         run_until_wanted(world, second, second_id);
         world.shut_down();
     });
+}
+
+#[test]
+fn in_torrents_of_v2_and_hybrids_no_piece_has_a_part_of_another_file() {
+    for version in [TorrentVersion::V2, TorrentVersion::Hybrid] {
+        World::tell(6, Weather::default(), |world| {
+            let maker = [100_000, 70_000, 5, 40_000].into_iter().enumerate();
+            let maker = maker.fold(TorrentMaker::directory("v2"), |maker, (n, length)| {
+                maker.file([format!("{n}.bin")], length)
+            });
+            let bundle = Bundle::of_version(1, maker, PIECE_LEN, version);
+            let seed = add_seed(world, &bundle);
+            let address = world.sites[seed].address();
+            let files = bundle.torrent.files().iter();
+            let at = files.take_while(|file| file.length() != 70_000).count() as u32;
+            let leech = world.add_site(Settings::default(), 1, LINE);
+            let how = (PieceOrder::RarestFirst, FileChoice::Only(vec![at..=at]));
+            let now = world.now;
+            let id = world.sites[leech].add_some(now, &bundle, 0, how, vec![address]);
+            run_until_wanted(world, leech, id);
+            let there = drawn(world, leech, &bundle);
+            assert_eq!(there.matches(['F', 'p', 'a']).collect::<String>(), "F", "{there}");
+            assert_eq!(verified(world, leech), 3);
+            world.run_for(MINUTE / 60);
+            let stats = world.sites[leech].torrents[&id].stats.read();
+            assert_eq!((stats.wanted_bytes, stats.wanted_have_bytes), (70_000, 70_000));
+            let now = world.now;
+            world.sites[leech].choose(now, id, FileChoice::All);
+            world.run_until_complete(3 * MINUTE);
+            world.shut_down();
+        });
+    }
 }
 
 #[test]
