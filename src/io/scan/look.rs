@@ -108,8 +108,8 @@ impl Stamp {
         let length = stat.st_size as u64;
         Stamp {
             length,
-            modified: nanos(stat.st_mtime as i64, stat.st_mtime_nsec as u64),
-            changed: nanos(stat.st_ctime as i64, stat.st_ctime_nsec as u64),
+            modified: nanos(stat.st_mtime, stat.st_mtime_nsec),
+            changed: nanos(stat.st_ctime, stat.st_ctime_nsec),
             inode: stat.st_ino,
             is_sparse: (stat.st_blocks as u64).saturating_mul(512) < length,
         }

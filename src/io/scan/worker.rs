@@ -119,8 +119,9 @@ impl<'a> Worker<'a> {
         let Ok(open) = self.shelf.get(self.plan, span.file) else { return false };
         let mut byte = [0];
         let target = &mut [IoSliceMut::new(&mut byte)];
-        rustix::io::preadv2(&open.fd, target, span.offset, ReadWriteFlags::NOWAIT)
-            == Err(Errno::AGAIN)
+        let read = rustix::io::preadv2(&open.fd, target, span.offset, ReadWriteFlags::NOWAIT);
+        // File systems of the network know no such question, and are slow to answer any.
+        matches!(read, Err(Errno::AGAIN | Errno::OPNOTSUPP))
     }
 
     /// Has the kernel read what comes next into the page cache, without waiting for it.
