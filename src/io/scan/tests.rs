@@ -173,6 +173,36 @@ fn a_file_that_was_cut_after_the_look_is_short() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "somebody else cuts the file")]
+fn a_file_that_is_cut_while_it_is_hashed_gives_right_hashes_or_is_short() {
+    const LEN: u64 = 4 << 20;
+    for round in 0..8 {
+        let site = Site::new(&[LEN as usize], 0);
+        let plan = site.plan(1 << 18, true, false);
+        let control = Control::default();
+        let file = File::options().write(true).open(site.path("f0")).unwrap();
+        let cut = || {
+            while control.done() < LEN / 10 * round {
+                thread::yield_now();
+            }
+            file.set_len(round * 65_536).unwrap();
+        };
+        let mut found = BTreeMap::new();
+        thread::scope(|scope| {
+            scope.spawn(cut);
+            let each = |piece, what| {
+                found.insert(piece, what);
+            };
+            scan(&plan, MAPPED, &control, each, || {}).unwrap();
+        });
+        for (piece, bytes) in site.bytes.chunks(1 << 18).enumerate() {
+            let found = found[&(piece as u32)];
+            assert!(found == v1(bytes) || found == Found::Short, "round {round}, piece {piece}");
+        }
+    }
+}
+
+#[test]
 fn known_pieces_are_not_read_again() {
     let site = Site::new(&[400_000], 0);
     let mut plan = site.plan(16_384, true, false);
