@@ -36,7 +36,8 @@ pub(crate) const PATH_ELEMENT_LEN_MAX: usize = 240;
 /// Folders in folders below the torrent's directory.
 pub(crate) const PATH_DEPTH_MAX: usize = 64;
 /// Bytes of all paths of a torrent together, written out: what the longest .torrent could spell.
-/// In a file tree (BEP 52) a few long directories stand before any number of files.
+/// In a file tree (BEP 52) a few long directories stand before any number of files. The same for
+/// their names before they are cleaned, which takes time for each file.
 pub(crate) const PATH_TOTAL_LEN_MAX: usize = 64 * 1024 * 1024;
 /// Files whose cleaned paths collide before the torrent is refused.
 pub(crate) const PATH_DUPLICATE_MAX: u32 = 500;

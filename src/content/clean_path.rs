@@ -36,7 +36,7 @@ pub enum PathError {
         /// The most we accept.
         max: usize,
     },
-    /// Paths that would take much more memory than the torrent that names them.
+    /// Paths that would take much more memory, or time, than the torrent that names them.
     #[error(
         "expected paths of at most {max} bytes together, got more; the torrent looks malicious"
     )]
@@ -135,7 +135,8 @@ pub(crate) struct PathSet {
     nodes: BTreeMap<(u32, String), Node>,
     directory_count: u32,
     collisions: u32,
-    /// Bytes of all paths so far.
+    /// Bytes of all paths so far: as they came or as they are called, whichever are more. A name in
+    /// a file tree stands there once and is cleaned for every file below it.
     total_len: usize,
 }
 
@@ -160,6 +161,8 @@ impl PathSet {
         else {
             return Err(PathError::TooDeep { got: elements.len(), max });
         };
+        let raw_len = elements.iter().map(|raw| raw.len() + 1).sum();
+        self.spend(raw_len)?;
         let mut path = PathBuf::from(top.unwrap_or_default());
         let mut parent = 0;
         for raw in directories {
@@ -168,11 +171,14 @@ impl PathSet {
             parent = id;
         }
         path.push(self.file(parent, clean_element(last))?);
-        self.total_len += path.as_os_str().len();
-        if self.total_len > PATH_TOTAL_LEN_MAX {
-            return Err(PathError::TooLong { max: PATH_TOTAL_LEN_MAX });
-        }
+        self.spend(path.as_os_str().len().saturating_sub(raw_len))?;
         Ok(path)
+    }
+
+    fn spend(&mut self, len: usize) -> Result<(), PathError> {
+        let max = PATH_TOTAL_LEN_MAX;
+        self.total_len = self.total_len.saturating_add(len);
+        if self.total_len > max { Err(PathError::TooLong { max }) } else { Ok(()) }
     }
 
     fn directory(&mut self, parent: u32, name: String) -> Result<(u32, String), PathError> {

@@ -132,6 +132,18 @@ fn numbers_that_are_all_taken_end_in_an_error_not_in_a_search() {
     assert!(place().is_err());
 }
 
+/// A name is cleaned for every file below it, so that one name may cost more than all of the
+/// torrent's bytes.
+#[test]
+fn names_that_would_take_hours_to_clean_are_refused_unread() {
+    let long = vec![b'x'; 1 << 20];
+    let mut set = PathSet::default();
+    let mut place = |name: String| set.place(None, [&long[..], name.as_bytes()].into_iter());
+    let taken = (0..100).take_while(|n| place(n.to_string()).is_ok()).count();
+    assert_eq!(taken, PATH_TOTAL_LEN_MAX / (1 << 20) - 1);
+    assert_eq!(place("more".to_owned()), Err(PathError::TooLong { max: PATH_TOTAL_LEN_MAX }));
+}
+
 proptest! {
     #[test]
     fn cleaned_elements_are_one_safe_path_component(
