@@ -172,7 +172,9 @@ impl<'a> Info<'a> {
             piece_length,
             v1: if has_v1 { Some(InfoV1::read(info)?) } else { None },
             tree,
-            is_private: info.get(b"private").and_then(|v| v.as_int()) == Some(1),
+            // BEP 27 says 1; other clients take any other number for the same, and what they keep
+            // to the tracker must not leak through us.
+            is_private: info.get(b"private").and_then(|v| v.as_int()).is_some_and(|n| n != 0),
             source: info.get(b"source").and_then(|v| v.as_bytes()),
         })
     }

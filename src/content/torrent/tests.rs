@@ -432,8 +432,13 @@ fn both_keys_for_names_count_the_newer_first() {
 fn text_that_is_no_text_is_made_text() {
     let bytes = [b"d7:comment2:\xff\xfe4:info".to_vec(), Forge::single().render(), b"e".to_vec()];
     assert_eq!(load(&bytes.concat()).comment(), Some("\u{fffd}\u{fffd}"));
-    let private = Forge::single().with("private", "i1e").torrent();
-    assert!(load(&private).is_private());
+}
+
+#[test]
+fn any_number_but_zero_makes_a_torrent_private() {
+    for number in ["i1e", "i2e", "i-1e"] {
+        assert!(load(&Forge::single().with("private", number).torrent()).is_private(), "{number}");
+    }
 }
 
 proptest! {
