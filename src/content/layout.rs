@@ -26,6 +26,8 @@ pub(crate) struct Layout {
     total: u64,
     piece_len: u32,
     piece_count: u32,
+    /// Bytes without gaps; figures ask for it several times a second.
+    wire_total: u64,
     /// Pieces with a gap behind their bytes, rising, with the bytes they have.
     tails: Option<Arc<[Tail]>>,
 }
@@ -72,7 +74,7 @@ pub(crate) enum LayoutFault {
 impl Default for Layout {
     /// Nothing at all, in pieces of one block.
     fn default() -> Layout {
-        Layout { total: 0, piece_len: BLOCK_LEN, piece_count: 0, tails: None }
+        Layout { total: 0, piece_len: BLOCK_LEN, piece_count: 0, wire_total: 0, tails: None }
     }
 }
 
@@ -86,7 +88,7 @@ impl Layout {
         let got = total.div_ceil(piece_len.into());
         match u32::try_from(got) {
             Ok(piece_count) if piece_count <= PIECE_COUNT_MAX => {
-                Ok(Layout { total, piece_len, piece_count, tails: None })
+                Ok(Layout { total, piece_len, piece_count, wire_total: total, tails: None })
             }
             _ => Err(LayoutError::PieceCount { got, max: PIECE_COUNT_MAX }),
         }
@@ -99,17 +101,21 @@ impl Layout {
         let short = tails.filter(|(piece, len)| *len < full(piece));
         let short: Arc<[Tail]> = short.map(|(piece, len)| Tail { piece, len }).collect();
         self.tails = (!short.is_empty()).then_some(short);
+        let whole = u64::from(self.piece_count) * u64::from(self.piece_len);
+        self.wire_total =
+            whole - self.short_pieces().map(|(_, lacks)| u64::from(lacks)).sum::<u64>();
         self
     }
 
     /// Pieces that are shorter than [`Layout::piece_len_max`], rising, with the bytes they lack:
     /// the last one, and in a torrent of v2 only the last ones of files.
     pub(crate) fn short_pieces(&self) -> impl Iterator<Item = (PieceIndex, u32)> + '_ {
-        let last = self.piece_count.checked_sub(1);
-        let tails = self.tails.iter().flat_map(|tails| tails.iter().map(|tail| tail.piece));
-        let pieces = tails.filter(move |piece| Some(*piece) != last).chain(last);
-        let pieces = pieces.map(PieceIndex::from_layout);
-        pieces.map(|piece| (piece, self.piece_len - self.piece_len(piece))).filter(|(_, n)| *n > 0)
+        let tails = self.tails.as_deref().unwrap_or_default();
+        let last = self.piece_count.checked_sub(1).map(PieceIndex::from_layout);
+        let last = last.filter(|last| tails.last().is_none_or(|t| t.piece < last.as_u32()));
+        let last = last.map(|last| (last, self.piece_len - self.grid_len(last)));
+        let lacks = |tail: &Tail| (PieceIndex::from_layout(tail.piece), self.piece_len - tail.len);
+        tails.iter().map(lacks).chain(last).filter(|(_, lacks)| *lacks > 0)
     }
 
     /// Bytes from the first piece to the end of the last, gaps included.
@@ -119,8 +125,7 @@ impl Layout {
 
     /// Bytes of all pieces together, as they come over the wire: without gaps.
     pub(crate) fn wire_total(&self) -> u64 {
-        let whole = u64::from(self.piece_count) * u64::from(self.piece_len);
-        whole - self.short_pieces().map(|(_, lacks)| u64::from(lacks)).sum::<u64>()
+        self.wire_total
     }
 
     pub(crate) fn piece_count(&self) -> u32 {
