@@ -30,10 +30,10 @@ pub(crate) fn root(leaves: &[Sha256], width: u32) -> Sha256 {
 /// The root over nodes of the layer `level` that are padded to `width` nodes, a power of two.
 pub(crate) fn root_above(nodes: &[Sha256], level: u32, width: u32) -> Sha256 {
     let steps = height(nodes.len().max(width as usize));
-    let mut filler = pad(level);
     if steps == 0 {
-        return nodes.first().copied().unwrap_or(filler);
+        return nodes.first().copied().unwrap_or_else(|| pad(level));
     }
+    let mut filler = pad(level);
     // The first step makes the copy, so that it is half as long.
     let mut layer: Vec<Sha256> =
         nodes.chunks(2).map(|pair| Sha256::of(&join(pair, filler))).collect();

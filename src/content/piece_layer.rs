@@ -66,8 +66,9 @@ impl PieceLayer {
         if range.base != self.level || !range.fits(self.height()) {
             return None;
         }
-        let nodes = (0..range.length).map(|at| self.node(0, (range.index + at) as usize));
-        let mut hashes: Vec<Sha256> = nodes.collect();
+        let (first, filler) = (range.index as usize, merkle::pad(self.level));
+        let nodes = (first..first + range.length as usize).map(|at| self.nodes.get(at));
+        let mut hashes: Vec<_> = nodes.map(|node| node.copied().unwrap_or(filler)).collect();
         hashes.extend(range.uncles().map(|(layer, index)| self.node(layer - self.level, index)));
         Some(hashes)
     }
