@@ -72,6 +72,9 @@ impl Peer {
             Message::Extended { id: OUR_UT_METADATA, payload } => {
                 self.handle_metadata(now, payload)
             }
+            Message::HashRequest(_) | Message::Hashes { .. } | Message::HashReject(_) => {
+                self.handle_hashes(now, message)
+            }
             _ => {
                 self.take_control(now)?;
                 self.handle_control(message)

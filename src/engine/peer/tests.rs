@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use super::*;
 use crate::base::digest::Sha1;
+use crate::base::digest::Sha256;
 use crate::base::ids::BlockIndex;
 use crate::base::limits::BLOCK_LEN;
 use crate::base::limits::CONTROL_BURST_MAX;
@@ -12,6 +13,7 @@ use crate::base::limits::REQUEST_QUEUE_MAX;
 use crate::base::slots::SlotId;
 use crate::codec::extension::ExtensionHandshake;
 use crate::codec::handshake::Handshake;
+use crate::codec::hash_request::HashRequest;
 use crate::codec::ut_metadata::MetadataMessage;
 use crate::content::layout::Layout;
 use crate::engine::to_ring::ConnId;
@@ -378,4 +380,46 @@ fn answers_that_we_asked_for_are_no_flood_and_others_are() {
     };
     assert_eq!(drain(&mut peer, &many), Ok(()));
     assert_eq!(drain(&mut peer, &many), Err(PeerFault::Flood));
+}
+
+fn hash_request(length: u32, proof_layers: u32) -> HashRequest {
+    HashRequest { root: Sha256([7; 32]), base: 2, index: 0, length, proof_layers }
+}
+
+/// Asks for hashes and gets them, or a reject, over and over.
+fn ask_hashes(request: HashRequest, is_known: bool) -> Result<(), PeerFault> {
+    let mut peer = peer_with(true);
+    peer.is_v2 = true;
+    for _ in 0..2 * CONTROL_BURST_MAX {
+        feed(&mut peer, &[Message::HashRequest(request)])?;
+        assert_eq!(peer.next_hash_request(), Some(request));
+        peer.answer_hashes(request, is_known.then_some(&[Sha256([1; 32])]));
+        sent(&mut peer);
+    }
+    Ok(())
+}
+
+#[test]
+fn layers_of_thousands_of_files_may_be_asked_for_at_once_and_proofs_that_cost_may_not() {
+    assert_eq!(ask_hashes(hash_request(8, 2), true), Ok(()), "a small file's layer");
+    assert_eq!(ask_hashes(hash_request(512, 12), true), Ok(()), "a part of a large one");
+    assert_eq!(ask_hashes(hash_request(2, 12), true), Err(PeerFault::Flood));
+    assert_eq!(ask_hashes(hash_request(8, 2), false), Err(PeerFault::Flood), "in vain");
+    assert_eq!(ask_hashes(hash_request(3, 0), false), Err(PeerFault::Flood));
+}
+
+#[test]
+fn hashes_that_we_asked_for_are_no_flood() {
+    let request = hash_request(2, 0);
+    let hashes = Message::Hashes { request, hashes: &[1; 64] };
+    let mut peer = peer_with(true);
+    peer.is_v2 = true;
+    for answer in [hashes, Message::HashReject(request)] {
+        for _ in 0..2 * CONTROL_BURST_MAX {
+            peer.ask_hashes(request);
+            assert_eq!(feed(&mut peer, &[answer]).map(|events| events.len()), Ok(1));
+        }
+    }
+    let unasked = (0..2 * CONTROL_BURST_MAX).find_map(|_| feed(&mut peer, &[hashes]).err());
+    assert_eq!(unasked, Some(PeerFault::Flood));
 }

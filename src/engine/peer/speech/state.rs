@@ -40,6 +40,10 @@ pub(crate) struct Peer {
     pub(in crate::engine::peer) hash_queue: VecDeque<HashRequest>,
     /// Pieces whose leaves were hashed anew for it.
     pub(crate) leaves_served: u32,
+    /// Answers to our hash requests that have not come.
+    pub(in crate::engine::peer) hashes_owed: u32,
+    /// Hash requests of its that were rejected since the last one came.
+    pub(in crate::engine::peer) hash_reject_count: u32,
     pub(crate) received: Rate,
     pub(crate) sent: Rate,
     /// Pieces it has and we want.
@@ -97,6 +101,8 @@ impl Peer {
             desk: Desk::default(),
             hash_queue: VecDeque::new(),
             leaves_served: 0,
+            hashes_owed: 0,
+            hash_reject_count: 0,
             received: Rate::default(),
             sent: Rate::default(),
             wanted_count: 0,

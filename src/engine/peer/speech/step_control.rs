@@ -91,9 +91,6 @@ impl Peer {
                 Ok(PeerEvent::Nothing)
             }
             Message::Extended { id: 0, payload } => self.handle_introduction(payload),
-            Message::HashRequest(_) | Message::Hashes { .. } | Message::HashReject(_) => {
-                self.handle_hashes(message)
-            }
             // Extensions that we did not announce, DHT ports and keep-alives: nothing to do.
             _ => Ok(PeerEvent::Nothing),
         }

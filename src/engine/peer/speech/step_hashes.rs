@@ -1,8 +1,10 @@
 //! Hashes both ways: what the peer asks of our trees, and we of it (BEP 52).
 
 use crate::base::digest::Sha256;
+use crate::base::instant::Instant;
 use crate::base::limits::HASH_BACKLOG_MAX;
 use crate::base::limits::HASH_QUEUE_MAX;
+use crate::base::limits::HASH_REQUEST_LEN_MAX;
 use crate::codec::hash_request::HashRequest;
 use crate::codec::message::Message;
 use crate::engine::peer::fault::PeerFault;
@@ -11,6 +13,7 @@ use crate::engine::peer::words::PeerEvent;
 
 impl Peer {
     pub(crate) fn ask_hashes(&mut self, request: HashRequest) {
+        self.hashes_owed += 1;
         self.say(&Message::HashRequest(request));
     }
 
@@ -28,32 +31,67 @@ impl Peer {
                 let bytes: Vec<u8> = hashes.iter().flat_map(|hash| *hash.as_bytes()).collect();
                 self.say(&Message::Hashes { request, hashes: &bytes });
             }
-            None => self.say(&Message::HashReject(request)),
+            None => {
+                self.hash_reject_count += 1;
+                self.say(&Message::HashReject(request));
+            }
         }
     }
 
     /// Hash requests, hashes and rejects. Every request is answered, choked or not.
     pub(in crate::engine::peer) fn handle_hashes(
         &mut self,
+        now: Instant,
         message: Message<'_>,
     ) -> Result<PeerEvent<'static>, PeerFault> {
         if !self.is_v2 {
             return Err(PeerFault::NotV2("a message about hashes"));
         }
-        Ok(match message {
-            Message::HashRequest(request) if self.hash_queue.len() < HASH_QUEUE_MAX => {
-                self.hash_queue.push_back(request);
-                PeerEvent::HashesWanted
-            }
-            Message::HashRequest(request) => {
-                self.answer_hashes(request, None);
-                PeerEvent::Nothing
-            }
+        match message {
+            Message::HashRequest(request) => self.handle_hash_request(now, request),
             Message::Hashes { request, hashes } => {
-                PeerEvent::Hashes { request, hashes: hashes.into() }
+                self.take_answer(now)?;
+                Ok(PeerEvent::Hashes { request, hashes: hashes.into() })
             }
-            Message::HashReject(request) => PeerEvent::HashesRejected(request),
-            _ => PeerEvent::Nothing,
-        })
+            Message::HashReject(request) => {
+                self.take_answer(now)?;
+                Ok(PeerEvent::HashesRejected(request))
+            }
+            _ => Ok(PeerEvent::Nothing),
+        }
     }
+
+    /// Whoever fetches the layers of thousands of files may ask as fast as it reads; what costs us
+    /// hashing, or was asked in vain, is rationed.
+    fn handle_hash_request(
+        &mut self,
+        now: Instant,
+        request: HashRequest,
+    ) -> Result<PeerEvent<'static>, PeerFault> {
+        let rationed = std::mem::take(&mut self.hash_reject_count);
+        let rationed = rationed + u32::from(!is_ready_made(&request));
+        (0..rationed).try_for_each(|_| self.take_control(now))?;
+        if self.hash_queue.len() < HASH_QUEUE_MAX {
+            self.hash_queue.push_back(request);
+            return Ok(PeerEvent::HashesWanted);
+        }
+        self.answer_hashes(request, None);
+        Ok(PeerEvent::Nothing)
+    }
+
+    /// What we asked for is welcome at any rate.
+    fn take_answer(&mut self, now: Instant) -> Result<(), PeerFault> {
+        if self.hashes_owed == 0 {
+            return self.take_control(now);
+        }
+        self.hashes_owed -= 1;
+        Ok(())
+    }
+}
+
+/// Whether the answer is copied and not hashed: nodes without uncles, or so many nodes that their
+/// uncles lie in the layers that are kept.
+fn is_ready_made(request: &HashRequest) -> bool {
+    let is_without_uncles = request.hash_count() == request.length;
+    request.is_sound() && (request.length == HASH_REQUEST_LEN_MAX || is_without_uncles)
 }
