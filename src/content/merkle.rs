@@ -6,9 +6,8 @@
 
 use crate::base::digest::Sha256;
 use crate::base::digest_lanes::Lanes;
-
-/// Layers above the leaves that a tree can have: 2^21 pieces of 2^14 blocks are 2^35 leaves.
-const HEIGHT_MAX: u32 = 35;
+use crate::base::limits::HASH_TREE_HEIGHT_MAX;
+use crate::codec::hash_request::HashRequest;
 
 /// The root of `2^level` leaves that all lie behind the end of a file: the padding of layer
 /// `level`.
@@ -103,10 +102,18 @@ pub(crate) struct HashRange {
 }
 
 impl HashRange {
+    /// What a request names in the tree that it is about.
+    pub(crate) fn of(request: &HashRequest) -> HashRange {
+        let HashRequest { base, index, length, proof_layers, .. } = *request;
+        HashRange { base, index, length, proof_layers }
+    }
+
     /// Whether the range lies in a tree of `height` layers above the leaves, is aligned, and asks
     /// for no proof beyond the root.
     pub(crate) fn fits(&self, height: u32) -> bool {
-        let Some(above) = height.min(HEIGHT_MAX).checked_sub(self.base) else { return false };
+        let Some(above) = height.min(HASH_TREE_HEIGHT_MAX).checked_sub(self.base) else {
+            return false;
+        };
         let end = u64::from(self.index) + u64::from(self.length);
         self.length.is_power_of_two()
             && self.index.is_multiple_of(self.length)
@@ -124,7 +131,7 @@ impl HashRange {
     /// Layer and index of the nodes behind the base nodes in an answer.
     pub(crate) fn uncles(self) -> impl Iterator<Item = (u32, usize)> {
         let known = self.length.max(1).ilog2();
-        let heights = known..known.saturating_add(self.uncle_count()).min(HEIGHT_MAX);
+        let heights = known..known.saturating_add(self.uncle_count()).min(HASH_TREE_HEIGHT_MAX);
         heights.map(move |height| {
             let index = u64::from(self.index) >> height;
             (self.base + height, index as usize ^ 1)

@@ -1,6 +1,7 @@
 //! Hash requests under way, and who refused what: bounded, each with a deadline.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use crate::base::ids::PieceIndex;
 use crate::base::instant::Instant;
@@ -28,6 +29,9 @@ pub(crate) struct Flights {
     under_way: BTreeMap<(SlotId, HashRequest), Flight>,
     /// Who is not asked again for what, and until when.
     refusals: BTreeMap<(SlotId, Aim), Instant>,
+    /// Who let its last request pass. Together they get half of the room: a few dozen silent peers
+    /// would keep everybody else from being asked.
+    silent: BTreeSet<SlotId>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -46,8 +50,10 @@ impl Flight {
 impl Flights {
     /// Whether this peer may be asked for one more thing.
     pub(crate) fn has_room(&self, peer: SlotId) -> bool {
+        let is_silent = self.silent.contains(&peer);
+        let max = if is_silent { HASH_FLIGHT_MAX / 2 } else { HASH_FLIGHT_MAX };
         let of_peer = self.under_way.keys().filter(|(asked, _)| *asked == peer).count();
-        self.under_way.len() < HASH_FLIGHT_MAX && of_peer < HASH_FLIGHT_PEER_MAX
+        self.under_way.len() < max && of_peer < HASH_FLIGHT_PEER_MAX
     }
 
     /// Whether this peer may be asked for this: nobody else is, or one who takes his time.
@@ -78,7 +84,9 @@ impl Flights {
 
     /// The peer answered; `None` if it was not asked, or too long ago.
     pub(crate) fn end(&mut self, peer: SlotId, request: &HashRequest) -> Option<Aim> {
-        self.under_way.remove(&(peer, *request)).map(|flight| flight.aim)
+        let flight = self.under_way.remove(&(peer, *request))?;
+        self.silent.remove(&peer);
+        Some(flight.aim)
     }
 
     /// The peer will not say, or did not in time: others are asked first. Who forgets many
@@ -98,6 +106,7 @@ impl Flights {
         let before = self.under_way.len();
         self.under_way.retain(|(asked, _), _| *asked != peer);
         self.refusals.retain(|(asked, _), _| *asked != peer);
+        self.silent.remove(&peer);
         self.under_way.len() < before
     }
 
@@ -110,6 +119,7 @@ impl Flights {
         for (peer, request, aim) in &late {
             self.under_way.remove(&(*peer, *request));
             self.refused(now, *peer, *aim);
+            self.silent.insert(*peer);
         }
         !late.is_empty()
     }

@@ -87,8 +87,7 @@ impl Leaves {
     pub(crate) fn learn(&mut self, piece: PieceIndex, part: u32, hashes: &[Sha256]) -> bool {
         let Some(request) = self.request(piece, part) else { return true };
         let Some(failed) = self.pieces.get_mut(&piece) else { return true };
-        let HashRequest { base, index, length, proof_layers, .. } = request;
-        let range = HashRange { base, index, length, proof_layers };
+        let (range, length) = (HashRange::of(&request), request.length);
         if !merkle::verify(hashes, failed.tree.root, failed.tree.width.ilog2(), range) {
             return false;
         }

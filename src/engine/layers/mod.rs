@@ -21,13 +21,13 @@ use crate::base::limits::BLOCK_LEN;
 use crate::base::slots::SlotId;
 use crate::codec::hash_request::HashRequest;
 use crate::codec::hash_request::hashes;
+use crate::content::merkle::HashRange;
 use crate::content::torrent::Torrent;
 use crate::engine::layers::flights::Aim;
 use crate::engine::layers::flights::Flights;
 use crate::engine::layers::leaves::Leaves;
 use crate::engine::layers::leaves::PieceTree;
 use crate::engine::layers::tree::Tree;
-use crate::engine::layers::tree::range;
 
 /// Parts of layers looked at when a peer is asked: what a peer with few pieces can answer need not
 /// be among them, but the next look begins elsewhere.
@@ -291,7 +291,7 @@ impl Layers {
 /// hashed anew. Layers between are nobody's duty (BEP 52).
 pub(crate) fn answer(request: &HashRequest, torrent: &Torrent) -> Option<Vec<Sha256>> {
     let file = torrent.file_with_root(&request.root).filter(|_| request.is_sound())?;
-    torrent.prove_pieces(file, range(request))
+    torrent.prove_pieces(file, HashRange::of(request))
 }
 
 /// The layer of the pieces above the leaves: log2 of the blocks in a piece.

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::base::limits::HASH_FLIGHT_MAX;
+use crate::base::limits::HASH_FLIGHT_PEER_MAX;
 use crate::base::limits::HASH_PATIENCE;
 use crate::base::limits::HASH_RETRY;
 use crate::base::limits::HASH_TIMEOUT;
@@ -178,6 +179,25 @@ fn one_other_peer_is_asked_for_what_is_slow_to_come_and_both_may_answer() {
         assert_eq!(layers.handle_hashes(peer(who), &request, &good), Ok(Learnt::Roots));
         assert!(layers.verifiable().is_none());
     }
+}
+
+/// Silent ones hold all requests that may be under way, and would again as soon as those are given
+/// up, because they are asked first.
+#[test]
+fn many_silent_peers_do_not_keep_others_from_being_asked() {
+    let (_, bare) = torrents(&[2; 2 * HASH_FLIGHT_MAX]);
+    let mut layers = Layers::new(&bare);
+    let silent = 0..(HASH_FLIGHT_MAX / HASH_FLIGHT_PEER_MAX) as u32;
+    let ask = |layers: &mut Layers, now, who| layers.poll_request(now, peer(who), |_| true, &bare);
+    for who in silent.clone().chain(silent.clone()) {
+        assert!(ask(&mut layers, Instant::ZERO, who).is_some());
+    }
+    assert_eq!(ask(&mut layers, Instant::ZERO, 99), None, "no room");
+    let late = Instant::ZERO + HASH_TIMEOUT;
+    assert!(layers.handle_timeout(late));
+    let again = silent.clone().chain(silent).filter(|who| ask(&mut layers, late, *who).is_some());
+    assert_eq!(again.count(), HASH_FLIGHT_MAX / 2, "half of the room");
+    assert!(ask(&mut layers, late, 99).is_some());
 }
 
 #[test]

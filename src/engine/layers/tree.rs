@@ -77,7 +77,7 @@ impl Tree {
     /// Keeps the answer to [`Tree::request`], if it is proved.
     #[must_use]
     pub(crate) fn learn(&mut self, part: usize, hashes: &[Sha256]) -> bool {
-        let range = range(&self.request(part));
+        let range = HashRange::of(&self.request(part));
         if !merkle::verify(hashes, self.root, self.height, range) {
             return false;
         }
@@ -93,12 +93,6 @@ impl Tree {
         }
         true
     }
-}
-
-/// The part of a tree that a request names.
-pub(crate) fn range(request: &HashRequest) -> HashRange {
-    let HashRequest { base, index, length, proof_layers, .. } = *request;
-    HashRange { base, index, length, proof_layers }
 }
 
 #[cfg(test)]
@@ -117,7 +111,7 @@ mod tests {
     }
 
     fn answer(tree: &Tree, layer: &[Sha256], part: usize) -> Vec<Sha256> {
-        merkle::prove(layer, tree.height, range(&tree.request(part))).expect("it fits")
+        merkle::prove(layer, tree.height, HashRange::of(&tree.request(part))).expect("it fits")
     }
 
     #[test]

@@ -115,9 +115,7 @@ impl Swarm {
         let blocks: Vec<&[u8]> = data.bytes().chunks(BLOCK_LEN as usize).collect();
         let mut leaves = vec![request.root; blocks.len()];
         turn.hasher.lanes().sha256_leaves(&blocks, &mut leaves);
-        let HashRequest { base, index, length, proof_layers, .. } = request;
-        let range = HashRange { base, index, length, proof_layers };
-        let hashes = self.torrent.prove_leaves(file, range, &leaves);
+        let hashes = self.torrent.prove_leaves(file, HashRange::of(&request), &leaves);
         self.answer_hashes(id, request, hashes.as_deref());
         self.mark(id);
     }
