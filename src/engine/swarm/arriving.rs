@@ -4,6 +4,7 @@
 //! (BEP 47), the v2 tree does not cover them, and nobody could be blamed for them.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use smallvec::SmallVec;
@@ -53,7 +54,7 @@ struct Through {
     /// What the blocks were, where they have no leaves.
     digests: Vec<Option<Sha1>>,
     /// Blocks whose write is under way.
-    writes: u32,
+    writes: BTreeSet<BlockIndex>,
 }
 
 const NOBODY: u16 = u16::MAX;
@@ -216,7 +217,7 @@ impl Assembly {
         let Data::Through(through) = &mut self.data else { return Arrival::Kept };
         let Some(data) = through.arriving.remove(&block) else { return Arrival::Kept };
         let data = data.freeze();
-        through.writes += 1;
+        through.writes.insert(block);
         if let Some(digest) = through.digests.get_mut(block.as_usize()) {
             *digest = Some(Sha1::of(data.bytes()));
         } else if let Some(bytes) = data.bytes().get(..leaf_len).filter(|_| leaf_len > 0) {
@@ -235,14 +236,23 @@ impl Assembly {
     }
 
     /// A block of a piece that is written through is on disk; true if no other is under way.
-    pub(crate) fn block_written(&mut self) -> bool {
+    pub(crate) fn block_written(&mut self, block: BlockIndex) -> bool {
         let Data::Through(through) = &mut self.data else { return false };
-        through.writes = through.writes.saturating_sub(1);
-        through.writes == 0
+        through.writes.remove(&block);
+        through.writes.is_empty()
     }
 
-    /// The block's bytes were wrong: as if it had not come. Returns who sent it.
+    fn is_being_written(&self, block: BlockIndex) -> bool {
+        matches!(&self.data, Data::Through(through) if through.writes.contains(&block))
+    }
+
+    /// The block's bytes were wrong: as if it had not come. Returns who sent it. Nothing happens
+    /// while it is being written: two writes to one place may end in any order, and the disk would
+    /// keep the wrong bytes under the leaf of the right ones.
     pub(crate) fn refuse_block(&mut self, block: BlockIndex, pool: &Pool) -> Option<SocketAddr> {
+        if self.is_being_written(block) {
+            return None;
+        }
         let entry = self.senders.get_mut(block.as_usize()).filter(|at| **at != NOBODY)?;
         let sender = self.addresses.get(usize::from(std::mem::replace(entry, NOBODY))).copied();
         self.sums.forget_leaf(block);

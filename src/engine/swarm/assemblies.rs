@@ -510,7 +510,12 @@ mod tests {
             let assembly = all.get_mut(piece).unwrap();
             assert_eq!((assembly.held(), assembly.unhashed()), (0, 0));
             assert_eq!(assembly.digest(5), Some(digest));
-            assert!(assembly.block_written(), "no other write is under way");
+            let refuse =
+                |all: &mut Assemblies| all.refuse_block(piece, BlockIndex(5), &Pool::new(0));
+            assert_eq!(refuse(&mut all), None, "another write would race with this one");
+            let assembly = all.get_mut(piece).unwrap();
+            assert!(assembly.block_written(BlockIndex(5)), "no other write is under way");
+            assert_eq!(refuse(&mut all), Some(sender(1)));
         }
     }
 }

@@ -142,9 +142,9 @@ impl Swarm {
                 self.handle_leaves_read(turn, peer, (file, request), &data);
             }
             (Purpose::Piece { piece, .. }, _) => self.piece_stored(now, turn, piece),
-            (Purpose::Block { piece, length, .. }, _) => {
+            (Purpose::Block { piece, block, length }, _) => {
                 turn.free_assembly(u64::from(length));
-                self.handle_block_written(now, turn, piece);
+                self.handle_block_written(now, turn, piece, block);
             }
             (Purpose::Check { piece, length }, DiskReply::Read(data)) => {
                 self.handle_check_read(turn, (piece, length), data);

@@ -112,11 +112,11 @@ impl Swarm {
             return self.write_block(turn, piece, block, data);
         }
         turn.free_assembly(data.len() as u64);
-        self.refuse_block(now, turn, piece, block);
         // It was counted as being written; if it was the last one of that kind, others are missing.
         if let Some(assembly) = self.assemblies.get_mut(piece) {
-            assembly.block_written();
+            assembly.block_written(block);
         }
+        self.refuse_block(now, turn, piece, block);
     }
 
     /// A block of a piece that is written through is on disk; after the last one, judge the piece:
@@ -126,9 +126,14 @@ impl Swarm {
         now: Instant,
         turn: &mut Turn,
         piece: PieceIndex,
+        block: BlockIndex,
     ) {
         let Some(assembly) = self.assemblies.get_mut(piece) else { return };
-        if !assembly.block_written() || !assembly.has_all() {
+        let is_quiet = assembly.block_written(block);
+        // Its leaf may have come meanwhile.
+        self.judge_block(now, turn, piece, block);
+        let Some(assembly) = self.assemblies.get_mut(piece) else { return };
+        if !is_quiet || !assembly.has_all() {
             return;
         }
         if assembly.sums().wants_stream() {
