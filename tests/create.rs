@@ -90,9 +90,9 @@ fn known_content_has_the_hashes_that_others_compute() {
 fn the_same_content_makes_the_same_bytes_whatever_the_threads() {
     let dir = content(&[("a", 3_000_000), ("b", 700_001), ("c/d", 1)]);
     for version in VERSIONS {
-        let make = |threads, is_copying| {
+        let make = |threads, is_mapping| {
             let creator = Creator::new(dir.path().join("content"), [""; 0]).expect("it is there");
-            let creator = creator.threads(threads).copying(is_copying);
+            let creator = creator.threads(threads).mapping(is_mapping);
             let maker = creator.maker().version(version).with_piece_length(65_536);
             creator.run(&maker, |_| ControlFlow::Continue(())).expect("it can be made")
         };

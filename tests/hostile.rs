@@ -84,7 +84,7 @@ fn every_odd_torrent_is_accepted_and_means_what_it_should() {
 fn no_single_byte_of_damage_panics_and_the_verdict_is_stable() {
     for whole in [forge::multi(), forge_v2::v2(), forge_v2::hybrid()].map(|forge| forge.file()) {
         for at in 0..whole.len() {
-            for with in [b'0', b'9', b'e', b'd', b'-', 0, 0xff] {
+            for with in [b'9', b'e', b'-', 0xff] {
                 let mut changed = whole.clone();
                 changed[at] = with;
                 let mut longer = whole.clone();

@@ -184,7 +184,7 @@ pub(crate) fn verify(hashes: &[Sha256], root: Sha256, height: u32, range: HashRa
     let mut index = range.index >> known;
     let mut node = root_above(base, range.base, range.length);
     for uncle in uncles {
-        node = if index % 2 == 0 { parent(node, *uncle) } else { parent(*uncle, node) };
+        node = if index.is_multiple_of(2) { parent(node, *uncle) } else { parent(*uncle, node) };
         index /= 2;
     }
     node == root

@@ -165,12 +165,12 @@ impl Creator {
         self
     }
 
-    /// Whether files are read by copying only, about a third slower. Default: large ones are
-    /// mapped, for which a handler of SIGBUS is installed in the process; it concerns itself with
-    /// nothing but these mappings and passes everything else on.
+    /// Whether large files may be mapped instead of copied, which saves about a third of the time.
+    /// Default: no, because it needs a handler of SIGBUS in the process, which stays once it is
+    /// there; it concerns itself with nothing but these mappings and passes everything else on.
     #[must_use]
-    pub fn copying(mut self, is_copying: bool) -> Creator {
-        self.manner.may_map = !is_copying;
+    pub fn mapping(mut self, is_allowed: bool) -> Creator {
+        self.manner.may_map = is_allowed;
         self
     }
 

@@ -19,7 +19,8 @@ use crate::forge_v2::v2;
 use crate::forge_v2::with_tree;
 
 pub(crate) fn cases() -> Vec<Malformed> {
-    [versions(), trees(), leaves(), piece_lengths(), piece_layers()].concat()
+    let trees = [trees(), forks(), leaves(), roots()].concat();
+    [versions(), trees, piece_lengths(), piece_layers(), layer_hashes()].concat()
 }
 
 fn versions() -> Vec<Malformed> {
@@ -54,10 +55,6 @@ fn versions() -> Vec<Malformed> {
 fn trees() -> Vec<Malformed> {
     let tree = |value: Value| v2().with("file tree", value).file();
     let good = || node(10_000, BLOCK);
-    let mut deep = good();
-    for _ in 0..65 {
-        deep = dict([("d", deep)]);
-    }
     vec![
         malformed("no file tree", v2().without("file tree").file(), "the key `info.file tree`"),
         malformed(
@@ -92,6 +89,17 @@ fn trees() -> Vec<Malformed> {
             tree(dict([("a", list([]))])),
             "a dictionary for every name",
         ),
+    ]
+}
+
+fn forks() -> Vec<Malformed> {
+    let tree = |value: Value| v2().with("file tree", value).file();
+    let good = || node(10_000, BLOCK);
+    let mut deep = good();
+    for _ in 0..65 {
+        deep = dict([("d", deep)]);
+    }
+    vec![
         malformed(
             "a leaf that is a number",
             tree(dict([("a", dict([("", Int(1))]))])),
@@ -156,8 +164,6 @@ fn trees() -> Vec<Malformed> {
 fn leaves() -> Vec<Malformed> {
     let with = |pairs: Vec<(&str, Value)>| with_tree([("a", leaf(pairs))]).file();
     let sized = |value: Value| with(vec![("length", value), ("pieces root", text(BLOCK))]);
-    let rooted = |value: Value| with(vec![("length", Int(10_000)), ("pieces root", value)]);
-    let two = |a, b| with_tree([("a", node(a, BLOCK)), ("b", node(b, BLOCK))]);
     vec![
         malformed("an empty leaf", with(vec![]), "the key `info.file tree.length`"),
         malformed(
@@ -185,6 +191,16 @@ fn leaves() -> Vec<Malformed> {
             with(vec![("length", Int(10_000))]),
             "the key `info.file tree.pieces root`",
         ),
+    ]
+}
+
+fn roots() -> Vec<Malformed> {
+    let rooted = |value: Value| {
+        let pairs = vec![("length", Int(10_000)), ("pieces root", value)];
+        with_tree([("a", leaf(pairs))]).file()
+    };
+    let two = |a, b| with_tree([("a", node(a, BLOCK)), ("b", node(b, BLOCK))]);
+    vec![
         malformed(
             "a root of no bytes",
             rooted(text("")),
@@ -276,6 +292,14 @@ fn piece_layers() -> Vec<Malformed> {
             with(Value::Dict(vec![(long.to_vec(), list([]))])),
             "a piece layer of 96 bytes",
         ),
+    ]
+}
+
+fn layer_hashes() -> Vec<Malformed> {
+    let with = |value: Value| v2().beside("piece layers", value).file();
+    let long = long_root();
+    let pairs = |pairs: &[(&[u8], &[u8])]| with(layers(pairs));
+    vec![
         malformed("a layer of no hashes", pairs(&[(&long, &[])]), "a piece layer of 96 bytes"),
         malformed(
             "a layer a hash short",

@@ -22,6 +22,7 @@ pub(crate) fn cases() -> Vec<Odd> {
     cases.extend(trackers());
     cases.extend(names());
     cases.extend(file_lists());
+    cases.extend(attributes());
     cases.extend(sizes());
     cases
 }
@@ -231,22 +232,6 @@ fn names() -> Vec<Odd> {
 
 fn file_lists() -> Vec<Odd> {
     let with = |path: &[&str]| with_files([file(10_000, path), file(30_000, &["z"])]).file();
-    let pad = |attr: &str| {
-        let pad = dict([
-            ("attr", text(attr)),
-            ("length", Int(6_384)),
-            ("path", list([text(".pad"), text("6384")])),
-        ]);
-        with_files([file(10_000, &["a"]), pad, file(23_616, &["b"])]).file()
-    };
-    let on_disk = |torrent: &Torrent| {
-        torrent.files().iter().map(|f| if f.is_on_disk() { 'd' } else { '-' }).collect::<String>()
-    };
-    let link = dict([
-        ("attr", text("l")),
-        ("path", list([text("l")])),
-        ("symlink path", list([text("a")])),
-    ]);
     let same =
         with_files([file(10_000, &["a"]), file(10_000, &["A"]), file(20_000, &["a"])]).file();
     let nested = with_files([file(10_000, &["a"]), file(30_000, &["a", "b"])]).file();
@@ -287,6 +272,27 @@ fn file_lists() -> Vec<Odd> {
             |t| t.files()[0].path().components().count().to_string(),
             "65",
         ),
+    ]
+}
+
+fn attributes() -> Vec<Odd> {
+    let pad = |attr: &str| {
+        let pad = dict([
+            ("attr", text(attr)),
+            ("length", Int(6_384)),
+            ("path", list([text(".pad"), text("6384")])),
+        ]);
+        with_files([file(10_000, &["a"]), pad, file(23_616, &["b"])]).file()
+    };
+    let on_disk = |torrent: &Torrent| {
+        torrent.files().iter().map(|f| if f.is_on_disk() { 'd' } else { '-' }).collect::<String>()
+    };
+    let link = dict([
+        ("attr", text("l")),
+        ("path", list([text("l")])),
+        ("symlink path", list([text("a")])),
+    ]);
+    vec![
         odd("one file in a list", with_files([file(40_000, &["a"])]).file(), paths, "dir/a"),
         odd("padding between files", pad("p"), on_disk, "d-d"),
         odd("padding with other attributes", pad("xhp?"), on_disk, "d-d"),

@@ -40,7 +40,7 @@ pub(crate) fn create(args: &CreateArgs) -> anyhow::Result<()> {
     let stop = StopFlag::install()?;
     let own = own_place(&args.path, &output);
     let excludes = args.exclude.iter().chain(&own);
-    let creator = Creator::new(&args.path, excludes).map_err(classify)?;
+    let creator = Creator::new(&args.path, excludes).map_err(classify)?.mapping(true);
     tell_left_out(&creator);
     let maker = describe(creator.maker(), args);
     let mut bar = ScanBar::new(&name_of(&args.path), maker.total_length()?, &stop);

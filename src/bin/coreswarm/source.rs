@@ -21,8 +21,8 @@ pub(crate) struct Web<'a> {
 /// What was found there.
 #[derive(Debug)]
 pub(crate) enum Found {
-    File(TorrentFile),
-    Magnet(Magnet),
+    File(Box<TorrentFile>),
+    Magnet(Box<Magnet>),
 }
 
 /// A .torrent file that is one.
@@ -36,16 +36,18 @@ pub(crate) struct TorrentFile {
 pub(crate) fn find(source: &OsStr, web: Web<'_>) -> anyhow::Result<Found> {
     match source.to_str() {
         Some("-") => find_in(read_torrent(io::stdin().lock()).context("stdin")?),
-        Some(link) if is_magnet(link.as_bytes()) => Ok(Found::Magnet(Magnet::parse(link)?)),
+        Some(link) if is_magnet(link.as_bytes()) => {
+            Ok(Found::Magnet(Box::new(Magnet::parse(link)?)))
+        }
         Some(url) if FetchTorrent::understands(url) => {
             let mut fetch = FetchTorrent::new(url).allow_private(web.allow_private);
             if let Some(path) = web.tracker_ca {
                 fetch = fetch.tracker_ca(path);
             }
             let got = "what the server sent is no torrent; copy the link of the download itself";
-            Ok(Found::File(parse(fetch.fetch()?).context(got)?))
+            Ok(Found::File(Box::new(parse(fetch.fetch()?).context(got)?)))
         }
-        _ => Ok(Found::File(parse_file(Path::new(source))?)),
+        _ => Ok(Found::File(Box::new(parse_file(Path::new(source))?))),
     }
 }
 
@@ -59,9 +61,9 @@ pub(crate) fn read_file(path: &Path) -> anyhow::Result<TorrentFile> {
 
 fn find_in(bytes: Vec<u8>) -> anyhow::Result<Found> {
     if is_magnet(bytes.trim_ascii_start()) {
-        return Ok(Found::Magnet(Magnet::parse(&String::from_utf8_lossy(&bytes))?));
+        return Ok(Found::Magnet(Box::new(Magnet::parse(&String::from_utf8_lossy(&bytes))?)));
     }
-    Ok(Found::File(parse(bytes).context("stdin")?))
+    Ok(Found::File(Box::new(parse(bytes).context("stdin")?)))
 }
 
 fn parse_file(path: &Path) -> anyhow::Result<TorrentFile> {

@@ -41,7 +41,7 @@ pub(crate) fn verify(args: &VerifyArgs) -> anyhow::Result<()> {
     let torrent = Arc::new(source::read_file(&args.file)?.torrent);
     let stop = StopFlag::install()?;
     let saved = SavedState::of(&torrent, &args.directory);
-    let mut verifier = Verifier::new(Arc::clone(&torrent), &args.directory);
+    let mut verifier = Verifier::new(Arc::clone(&torrent), &args.directory).mapping(true);
     if let Some(kept) = saved.as_ref().filter(|_| !args.restart).and_then(SavedState::read) {
         verifier = verifier.resume(kept);
     }

@@ -33,7 +33,6 @@ impl Swarm {
             yourip: Some(their_ip.to_canonical()),
             upload_only: self.is_done().then_some(true),
             port: (port != 0).then_some(port),
-            ..ExtensionHandshake::default()
         }
     }
 

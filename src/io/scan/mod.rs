@@ -32,18 +32,12 @@ const TICK: Duration = Duration::from_millis(50);
 const QUEUE_LEN: usize = 4;
 
 /// How a scan goes about it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Manner {
     /// Threads at most; 0 for one on each processor of the affinity mask.
     pub(crate) thread_max: usize,
     /// Whether files may be mapped, which needs a handler for SIGBUS; else they are copied.
     pub(crate) may_map: bool,
-}
-
-impl Default for Manner {
-    fn default() -> Manner {
-        Manner { thread_max: 0, may_map: true }
-    }
 }
 
 /// Hashes all pieces of `plan` that are not known. Blocks until that is done or `control` was
