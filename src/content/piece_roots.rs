@@ -112,6 +112,7 @@ impl PieceRoots {
         self.files.get(at as usize).map(|file| file.file)
     }
 
+    #[cfg(test)]
     pub(crate) fn layer(&self, file: FileIndex) -> Option<&[Sha256]> {
         Some(self.find(file)?.layer.as_ref()?.nodes())
     }
@@ -139,12 +140,6 @@ impl PieceRoots {
         }
         let height = merkle::height(file.length.div_ceil(BLOCK_LEN.into()) as usize);
         merkle::prove(leaves, height, range).filter(|_| range.base == 0)
-    }
-
-    /// Layers above the leaves of the file's tree; 0 if it is one block, or none of ours.
-    pub(crate) fn tree_height(&self, file: FileIndex) -> u32 {
-        let blocks = |file: &RootedFile| file.length.div_ceil(BLOCK_LEN.into());
-        self.find(file).map_or(0, |file| merkle::height(blocks(file) as usize))
     }
 
     /// Keeps a layer, if it is the file's, for all files with the same bytes.

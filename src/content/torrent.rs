@@ -276,6 +276,7 @@ impl Torrent {
 
     /// The roots of all pieces of a file that is longer than one piece; `None` for all others and
     /// where the layer is not known yet.
+    #[cfg(test)]
     pub(crate) fn layer(&self, file: FileIndex) -> Option<&[Sha256]> {
         self.shape.roots.layer(file)
     }
@@ -296,11 +297,6 @@ impl Torrent {
         leaves: &[Sha256],
     ) -> Option<Vec<Sha256>> {
         self.shape.roots.prove_leaves(file, range, leaves)
-    }
-
-    /// Layers above the leaves of the file's tree.
-    pub(crate) fn tree_height(&self, file: FileIndex) -> u32 {
-        self.shape.roots.tree_height(file)
     }
 
     /// Files longer than one piece whose layer is not known: after [`Torrent::from_info`], because
