@@ -157,8 +157,13 @@ pub(crate) const ANNOUNCE_STOP_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time until an announce that nobody answered is given up, whatever the ring does: its own
 /// time-out plus the wait in its queue.
 pub(crate) const ANNOUNCE_TIMEOUT: Duration = Duration::from_secs(120);
-/// Bytes of an announce URL: passkeys and BEP 41 data need a few hundred.
+/// Bytes of the URL of a tracker, a web seed or another source: passkeys and BEP 41 data need a few
+/// hundred. Longer ones are left out.
 pub(crate) const TRACKER_URL_LEN_MAX: usize = 2_048;
+/// Bytes of a host name (RFC 1035, 2.3.4, without the last dot).
+pub(crate) const HOST_LEN_MAX: usize = 253;
+/// Web seeds kept per torrent (BEP 19); further ones are left out.
+pub(crate) const WEB_SEED_MAX: usize = 100;
 /// UDP announces under way per shard: 10,000 torrents over two shards, each asking one tracker.
 pub(crate) const UDP_ANNOUNCE_MAX: usize = 8_192;
 /// Questions to the outside (HTTP, DNS) that wait for a thread, per session.

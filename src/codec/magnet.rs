@@ -8,22 +8,21 @@ use std::str::FromStr;
 use crate::base::digest::Sha1;
 use crate::base::digest::Sha256;
 use crate::base::info_hashes::InfoHashes;
+use crate::base::limits::HOST_LEN_MAX;
 use crate::base::limits::MAGNET_LEN_MAX;
 use crate::base::limits::MAGNET_LIST_MAX;
 use crate::base::limits::MAGNET_NAME_LEN_MAX;
 use crate::base::limits::MAGNET_RANGE_MAX;
 use crate::base::limits::TRACKER_MAX;
-use crate::base::limits::TRACKER_URL_LEN_MAX;
 use crate::codec::base32;
 use crate::codec::escape::unescape;
 use crate::codec::escape::write_escaped;
+use crate::codec::link::is_link;
 
 /// How a multihash of SHA-256 starts: function 0x12, 0x20 bytes.
 const SHA256_PREFIX: &str = "1220";
 /// Characters of a wrong value that an error shows.
 const SHOWN_LEN_MAX: usize = 80;
-/// Bytes of a host name (RFC 1035, 2.3.4, without the last dot).
-const HOST_LEN_MAX: usize = 253;
 
 /// What a magnet link says. `Display` writes the link in canonical form.
 ///
@@ -348,8 +347,7 @@ fn read_name(value: &str) -> Option<String> {
 fn read_url(value: &str) -> Option<String> {
     let url = String::from_utf8(unescape(value)).ok()?;
     let url = url.trim();
-    let is_word = !url.chars().any(|c| c.is_control() || c.is_whitespace());
-    (is_word && (1..=TRACKER_URL_LEN_MAX).contains(&url.len())).then(|| url.to_owned())
+    is_link(url).then(|| url.to_owned())
 }
 
 /// Appends what is there, new and within the bound.

@@ -7,6 +7,7 @@ pub(crate) mod escape;
 pub(crate) mod extension;
 pub(crate) mod handshake;
 pub(crate) mod hash_request;
+pub(crate) mod link;
 pub(crate) mod magnet;
 pub(crate) mod message;
 pub(crate) mod message_decoder;

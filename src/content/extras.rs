@@ -3,15 +3,13 @@
 use std::collections::BTreeSet;
 
 use crate::base::digest::Sha1;
+use crate::base::limits::HOST_LEN_MAX;
 use crate::base::limits::TRACKER_MAX;
+use crate::base::limits::WEB_SEED_MAX;
+use crate::codec::link::is_link;
+use crate::codec::link::is_word;
 use crate::codec::metainfo::Metainfo;
 
-/// Bytes of a tracker or web seed URL; longer ones are left out. Real ones stay below 500.
-const URL_LEN_MAX: usize = 2048;
-/// Web seeds kept per torrent; further ones are left out.
-const WEB_SEED_MAX: usize = 100;
-/// Bytes of a host name, as DNS has it.
-const HOST_LEN_MAX: usize = 253;
 /// Bytes of a comment, a program's name and the like; the rest is cut off.
 const TEXT_LEN_MAX: usize = 64 * 1024;
 /// Bytes of a collection's name; longer ones are left out.
@@ -74,15 +72,11 @@ pub(crate) fn read_trackers(raw: &[Vec<&str>], announce: Option<&str>) -> Vec<Ve
 /// One word of text each; anything else cannot be a URL.
 fn read_urls<'a>(urls: &'a [&str]) -> impl Iterator<Item = String> + use<'a> {
     let urls = urls.iter().map(|url| url.trim());
-    urls.filter(|url| url.len() <= URL_LEN_MAX && is_word(url)).map(str::to_owned)
+    urls.filter(|url| is_link(url)).map(str::to_owned)
 }
 
 fn read_node((host, port): &(&str, u16)) -> Option<(String, u16)> {
     (host.len() <= HOST_LEN_MAX && is_word(host)).then(|| ((*host).to_owned(), *port))
-}
-
-fn is_word(text: &str) -> bool {
-    !text.is_empty() && !text.chars().any(|c| c.is_control() || c.is_whitespace())
 }
 
 /// Bytes that are no UTF-8 become replacement characters.

@@ -6,15 +6,13 @@ use bendy::encoding::ToBencode;
 
 use crate::base::info_hashes::InfoHashes;
 use crate::base::limits::TRACKER_MAX;
-use crate::base::limits::TRACKER_URL_LEN_MAX;
+use crate::base::limits::WEB_SEED_MAX;
 use crate::codec::bencode::Document;
 use crate::codec::bencode::Value;
+use crate::codec::link::is_link;
 use crate::codec::metainfo::LIMITS;
 use crate::content::refusal::TorrentError;
 use crate::content::torrent::Torrent;
-
-/// Web seeds in one file; the same that a torrent keeps when it is read.
-const WEB_SEED_MAX: usize = 100;
 
 /// What to change in a .torrent file: collect it, then [`TorrentEdit::apply`] it to the bytes of
 /// one. Does no I/O.
@@ -304,9 +302,8 @@ fn check_urls<'a>(
     let mut count = 0;
     for url in urls {
         count += 1;
-        let is_word = !url.chars().any(|c| c.is_control() || c.is_whitespace());
         let has_scheme = url.split_once("://").is_some_and(|(scheme, _)| !scheme.is_empty());
-        if !is_word || !has_scheme || url.len() > TRACKER_URL_LEN_MAX {
+        if !is_link(url) || !has_scheme {
             return Err(EditError::Url { got: url.clone() });
         }
     }
