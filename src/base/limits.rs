@@ -59,6 +59,10 @@ pub(crate) const HASH_BACKLOG_MAX: usize = 64 * 1024;
 pub(crate) const LEAVES_PIECE_LEN_MAX: u32 = 1024 * 1024;
 /// Times that we do so per connection: who asks more often has not so many failed pieces.
 pub(crate) const LEAVES_SERVED_MAX: u32 = 64;
+/// Times that a shard does so in one burst, whoever asks: strangers can come again and again.
+pub(crate) const LEAVES_BURST_MAX: u32 = 128;
+/// Time after which a shard may do so once more: at most 10 MiB/s of reading and hashing.
+pub(crate) const LEAVES_INTERVAL: Duration = Duration::from_millis(100);
 /// Our hash requests under way per peer: one is answered while the next one travels.
 pub(crate) const HASH_FLIGHT_PEER_MAX: usize = 2;
 /// Our hash requests under way per torrent: 1 MiB of answers.

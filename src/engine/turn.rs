@@ -19,6 +19,8 @@ use crate::base::info_hashes::InfoHashes;
 use crate::base::instant::Instant;
 use crate::base::limits::CONNECT_TIMEOUT;
 use crate::base::limits::HANDSHAKE_TIMEOUT;
+use crate::base::limits::LEAVES_BURST_MAX;
+use crate::base::limits::LEAVES_INTERVAL;
 use crate::base::rng::Rng;
 use crate::base::slots::SlotId;
 use crate::base::slots::Slots;
@@ -68,6 +70,8 @@ pub(crate) struct Turn {
     pub(crate) downloaded: u64,
     pub(crate) uploaded: u64,
     jobs: Slots<JobOwner>,
+    /// Until when the work for leaves of others is paid: see [`Turn::take_leaves`].
+    leaves_paid: Instant,
     queries: HashMap<QueryId, Asker>,
     next_query: u64,
     alert_count: u64,
@@ -152,6 +156,7 @@ impl Turn {
             downloaded: 0,
             uploaded: 0,
             jobs: Slots::default(),
+            leaves_paid: Instant::ZERO,
             queries: HashMap::new(),
             next_query: 0,
             alert_count: 0,
@@ -212,6 +217,16 @@ impl Turn {
             Purpose::Open | Purpose::Create | Purpose::Finish { .. } => {}
             Purpose::Sync | Purpose::Close => {}
         }
+    }
+
+    /// Allows to hash the leaves of one more piece for a peer, if there were not too many lately.
+    pub(crate) fn take_leaves(&mut self, now: Instant) -> bool {
+        let paid = self.leaves_paid.max(now) + LEAVES_INTERVAL;
+        let is_fair = paid.since(now) <= LEAVES_INTERVAL * LEAVES_BURST_MAX;
+        if is_fair {
+            self.leaves_paid = paid;
+        }
+        is_fair
     }
 
     /// A new question to the outside.

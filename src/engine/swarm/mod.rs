@@ -205,7 +205,7 @@ impl Swarm {
             self.read_for(turn, id);
             self.serve_metadata(id);
             self.ask_hashes(now, id);
-            self.serve_hashes(turn, id);
+            self.serve_hashes(now, turn, id);
             self.send(now, turn, id);
         }
         if self.due.is_empty() {

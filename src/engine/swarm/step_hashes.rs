@@ -49,12 +49,12 @@ impl Swarm {
     }
 
     /// Answers what a peer asked of our trees, as far as it reads.
-    pub(crate) fn serve_hashes(&mut self, turn: &mut Turn, id: SlotId) {
+    pub(crate) fn serve_hashes(&mut self, now: Instant, turn: &mut Turn, id: SlotId) {
         for _ in 0..ANSWER_MAX {
             let Some(peer) = self.peers.get_mut(id) else { return };
             let Some(request) = peer.next_hash_request() else { return };
             let hashes = answer(&request, &self.torrent);
-            if hashes.is_some() || !self.read_leaves(turn, id, request) {
+            if hashes.is_some() || !self.read_leaves(now, turn, id, request) {
                 self.answer_hashes(id, request, hashes.as_deref());
             }
         }
@@ -69,11 +69,20 @@ impl Swarm {
     /// Reads a piece that we have, to hash the leaves that a peer asks for. False: the request must
     /// be rejected. BEP 52 wants that only where we would not serve the blocks either; long pieces
     /// and peers that ask again and again are left out all the same, because the work is ours.
-    fn read_leaves(&mut self, turn: &mut Turn, id: SlotId, request: HashRequest) -> bool {
+    fn read_leaves(
+        &mut self,
+        now: Instant,
+        turn: &mut Turn,
+        id: SlotId,
+        request: HashRequest,
+    ) -> bool {
         let Some((file, piece, length)) = self.leaves_of(&request) else { return false };
         let Some(peer) = self.peers.get_mut(id) else { return false };
         let is_fair = length <= LEAVES_PIECE_LEN_MAX && peer.leaves_served < LEAVES_SERVED_MAX;
-        if !is_fair || !self.is_active() || !turn.checks.take(u64::from(length)) {
+        if !is_fair || !self.is_active() || turn.checks.left() < u64::from(length) {
+            return false;
+        }
+        if !turn.take_leaves(now) || !turn.checks.take(u64::from(length)) {
             return false;
         }
         if let Some(peer) = self.peers.get_mut(id) {

@@ -3,6 +3,9 @@
 use super::*;
 use crate::base::digest::Sha256;
 use crate::base::limits::BLOCK_LEN;
+use crate::base::limits::LEAVES_BURST_MAX;
+use crate::base::limits::LEAVES_INTERVAL;
+use crate::base::limits::LEAVES_SERVED_MAX;
 use crate::codec::hash_request::HashRequest;
 use crate::codec::message::Message;
 use crate::content::make::TorrentVersion;
@@ -187,7 +190,7 @@ fn leaves_of_a_piece_that_we_have_are_hashed_for_whoever_asks_but_not_without_en
     let request = HashRequest { root, base: 0, index: 0, length: 2, proof_layers: 0 };
     let asking = message(&Message::HashRequest(request));
     let mut reads = 3;
-    for _ in 0..2 * crate::base::limits::LEAVES_SERVED_MAX {
+    for _ in 0..2 * LEAVES_SERVED_MAX {
         pair.hosts[0].engine.handle_bytes(pair.now, conn, &asking);
         hear(&mut pair, conn);
         while let Some(read) = pair.reads.pop() {
@@ -196,7 +199,35 @@ fn leaves_of_a_piece_that_we_have_are_hashed_for_whoever_asks_but_not_without_en
             hear(&mut pair, conn);
         }
     }
-    assert_eq!(reads, crate::base::limits::LEAVES_SERVED_MAX);
+    assert_eq!(reads, LEAVES_SERVED_MAX);
+}
+
+#[test]
+fn strangers_that_come_again_and_again_get_no_more_leaves_than_a_shard_can_bear() {
+    let (second, data) = versioned(TorrentVersion::V2);
+    let mut pair = seeding(&second, &data);
+    let root = second.file_root(crate::base::ids::FileIndex(0)).unwrap();
+    let request = HashRequest { root, base: 0, index: 0, length: 2, proof_layers: 0 };
+    let asking = message(&Message::HashRequest(request));
+    let mut reads = 0;
+    for stranger in 0..10 {
+        let hello = Handshake::ours(second.info_hash(), [stranger; 20]).encode();
+        let (_, conn) = talk(&mut pair, &hello);
+        for _ in 0..LEAVES_SERVED_MAX {
+            pair.hosts[0].engine.handle_bytes(pair.now, conn, &asking);
+            hear(&mut pair, conn);
+            while let Some(read) = pair.reads.pop() {
+                reads += 1;
+                pair.obey(0, Output::Disk(read));
+                hear(&mut pair, conn);
+            }
+        }
+        if stranger == 8 {
+            assert_eq!(reads, LEAVES_BURST_MAX);
+            pair.now = pair.now + 3 * LEAVES_INTERVAL;
+        }
+    }
+    assert_eq!(reads, LEAVES_BURST_MAX + 3, "more after a while");
 }
 
 #[test]
