@@ -14,6 +14,10 @@ use crate::base::ids::PieceIndex;
 /// Failed pieces whose evidence is kept per torrent. When full, the lowest index goes: without
 /// evidence nobody is banned, which is the safe side.
 const CASE_MAX: usize = 64;
+/// Blocks whose evidence is kept per torrent: those of two pieces of the greatest length. Who is a
+/// suspect is looked up among them, and a piece may fail again and again. When full, other pieces
+/// go first.
+const EVIDENCE_MAX: usize = 32 * 1024;
 
 /// The open cases of one torrent.
 #[derive(Debug, Default)]
@@ -62,10 +66,20 @@ impl Blame {
         if evidence.iter().all(|block| block.sender == first) {
             return Some(first);
         }
-        if self.cases.len() >= CASE_MAX {
-            self.cases.pop_first();
+        let mut case = self.cases.remove(&piece).unwrap_or_default();
+        if case.len() + evidence.len() > EVIDENCE_MAX {
+            case.clear();
         }
-        self.cases.entry(piece).or_default().extend(evidence);
+        case.extend(evidence);
+        let mut left = EVIDENCE_MAX.saturating_sub(case.len());
+        let mut count = self.cases.len();
+        self.cases.retain(|_, case| {
+            let is_kept = count < CASE_MAX && case.len() <= left;
+            count -= usize::from(!is_kept);
+            left -= if is_kept { case.len() } else { 0 };
+            is_kept
+        });
+        self.cases.insert(piece, case);
         None
     }
 
@@ -143,5 +157,27 @@ mod tests {
         blame.piece_failed(piece(), vec![sent(0, 1, b"x"), sent(1, 2, b"y")]);
         let leaf = |_| Some(BlockDigest::Leaf(Sha256::of(b"good")));
         assert_eq!(blame.piece_known(piece(), leaf), []);
+    }
+
+    #[test]
+    fn a_piece_that_fails_again_and_again_takes_no_more_memory_than_a_bound() {
+        let layout = Layout::new(1 << 30, 1 << 22).unwrap();
+        let mut blame = Blame::default();
+        let spoilt = |n: u8| (0..256).map(|block| sent(block, n + block as u8 % 2, b"x")).collect();
+        for round in 0..1_000u32 {
+            let piece = layout.piece(round % 100).unwrap();
+            assert_eq!(blame.piece_failed(piece, spoilt(round as u8 % 200)), None);
+            assert!(blame.is_open(piece) && blame.cases.len() <= CASE_MAX);
+            assert!(blame.is_suspect(at(round as u8 % 200)), "the newest counts");
+            let kept: usize = blame.cases.values().map(Vec::len).sum();
+            assert!(kept <= EVIDENCE_MAX, "{kept}");
+        }
+        let piece = layout.piece(0).unwrap();
+        for _ in 0..1_000 {
+            blame.piece_failed(piece, spoilt(1));
+        }
+        assert!(blame.cases.values().map(Vec::len).sum::<usize>() <= EVIDENCE_MAX);
+        let good = |_| Some(whole(b"good"));
+        assert_eq!(blame.piece_known(piece, good), [at(1), at(2)]);
     }
 }
