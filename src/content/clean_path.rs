@@ -138,6 +138,18 @@ pub(crate) struct PathSet {
     /// Bytes of all paths so far: as they came or as they are called, whichever are more. A name in
     /// a file tree stands there once and is cleaned for every file below it.
     total_len: usize,
+    /// The directories of the last file, from the top: neighbours mostly share them, and the way
+    /// down need not be found anew for each.
+    steps: Vec<Step>,
+    /// Their names, joined.
+    folder: String,
+}
+
+struct Step {
+    raw: Vec<u8>,
+    id: u32,
+    /// Bytes of `folder` up to here.
+    folder_len: usize,
 }
 
 enum Node {
@@ -163,16 +175,31 @@ impl PathSet {
         };
         let raw_len = elements.iter().map(|raw| raw.len() + 1).sum();
         self.spend(raw_len)?;
+        let parent = self.descend(directories)?;
         let mut path = PathBuf::from(top.unwrap_or_default());
-        let mut parent = 0;
-        for raw in directories {
-            let (id, name) = self.directory(parent, clean_element(raw))?;
-            path.push(name);
-            parent = id;
-        }
+        path.push(&self.folder);
         path.push(self.file(parent, clean_element(last))?);
         self.spend(path.as_os_str().len().saturating_sub(raw_len))?;
         Ok(path)
+    }
+
+    /// The directory at `directories`, whose names are in `folder` then.
+    fn descend(&mut self, directories: &[&[u8]]) -> Result<u32, PathError> {
+        let same = self.steps.iter().zip(directories).take_while(|(step, raw)| step.raw == **raw);
+        let shared = same.count();
+        self.steps.truncate(shared);
+        self.folder.truncate(self.steps.last().map_or(0, |step| step.folder_len));
+        let mut parent = self.steps.last().map_or(0, |step| step.id);
+        for raw in directories.iter().skip(shared) {
+            let (id, name) = self.directory(parent, clean_element(raw))?;
+            if !self.folder.is_empty() {
+                self.folder.push('/');
+            }
+            self.folder.push_str(&name);
+            self.steps.push(Step { raw: raw.to_vec(), id, folder_len: self.folder.len() });
+            parent = id;
+        }
+        Ok(parent)
     }
 
     fn spend(&mut self, len: usize) -> Result<(), PathError> {

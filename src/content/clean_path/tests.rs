@@ -144,6 +144,13 @@ fn names_that_would_take_hours_to_clean_are_refused_unread() {
     assert_eq!(place("more".to_owned()), Err(PathError::TooLong { max: PATH_TOTAL_LEN_MAX }));
 }
 
+#[test]
+fn files_come_back_to_directories_by_any_way() {
+    let all = ["a|b|1", "a|2", "a|b|3", "4", "a|b|c|5", "a|b|6", "x", "x|7", "a|8", "x|9"];
+    let placed = ["a/b/1", "a/2", "a/b/3", "4", "a/b/c/5", "a/b/6", "x", "x.1/7", "a/8", "x.1/9"];
+    assert_eq!(place_all(&all), placed);
+}
+
 proptest! {
     #[test]
     fn cleaned_elements_are_one_safe_path_component(
