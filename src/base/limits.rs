@@ -91,6 +91,11 @@ pub(crate) const EXTENSION_NAME_MAX: usize = 64;
 pub(crate) const METADATA_PART_LEN: u32 = 16 * 1024;
 /// Bytes of metadata fetched from peers: a torrent of 2^20 pieces has 20 MiB of them.
 pub(crate) const METADATA_LEN_MAX: u32 = 32 * 1024 * 1024;
+/// Bytes of metadata in memory while one magnet is fetched: the largest, and another's beginnings.
+pub(crate) const METADATA_HELD_MAX: usize = 40 * 1024 * 1024;
+/// Bytes of bitfields and haves kept per torrent while its piece count is not known: those of 32
+/// peers of the largest torrent.
+pub(crate) const EARLY_HELD_MAX: usize = 8 * 1024 * 1024;
 /// Copies of our metadata that a peer gets per connection: one, and what was lost or asked twice.
 pub(crate) const METADATA_COPIES_MAX: u32 = 3;
 /// Requests for metadata queued per peer before we reject; clients ask for a few at a time.

@@ -18,6 +18,12 @@ impl<T> Published<T> {
         self.0.store(Arc::new(value));
     }
 
+    /// Replaces the value by what `change` makes of it. Several may do so at once: nothing is lost,
+    /// and `change` may be called more than once.
+    pub(crate) fn update(&self, change: impl Fn(&T) -> T) {
+        self.0.rcu(|old| change(old));
+    }
+
     /// The newest value.
     pub(crate) fn read(&self) -> Arc<T> {
         self.0.load_full()

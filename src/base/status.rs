@@ -11,6 +11,8 @@ use crate::base::info_hashes::InfoHashes;
 /// What a torrent is doing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum TorrentState {
+    /// Fetching from peers what a magnet link does not tell: files, sizes and hashes.
+    Metadata,
     /// Looking at its files.
     Opening,
     /// Hashing what is on disk.

@@ -8,6 +8,7 @@
 //! the decoder as an owned value. Everything else is borrowed or plain numbers.
 
 use crate::base::limits::EXTENSION_HANDSHAKE_LEN_MAX;
+use crate::base::limits::PIECE_COUNT_MAX;
 use crate::base::limits::REQUEST_LEN_MAX;
 use crate::base::limits::UNKNOWN_MESSAGE_LEN_MAX;
 use crate::codec::hash_request::HASH_COUNT_MAX;
@@ -44,8 +45,9 @@ const HASH_REQUEST_LENGTH: u32 = HASH_REQUEST_LEN as u32 + 1;
 /// What a peer may send us; checked before a byte is buffered.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct MessageLimits {
-    /// Exact bytes of a bitfield: the piece count over eight, rounded up.
-    pub(crate) bitfield_len: u32,
+    /// Exact bytes of a bitfield: the piece count over eight, rounded up. `None`: any that a torrent
+    /// may have, because nobody knows the piece count yet (BEP 9).
+    pub(crate) bitfield_len: Option<u32>,
     /// Most bytes of payload in a `piece` message.
     pub(crate) request_len_max: u32,
     /// Most bytes of payload in an extended message.
@@ -56,10 +58,15 @@ impl MessageLimits {
     /// The defaults for a torrent of `piece_count` pieces.
     pub(crate) fn new(piece_count: u32) -> MessageLimits {
         MessageLimits {
-            bitfield_len: piece_count.div_ceil(8),
+            bitfield_len: Some(piece_count.div_ceil(8)),
             request_len_max: REQUEST_LEN_MAX,
             extended_len_max: EXTENSION_HANDSHAKE_LEN_MAX,
         }
+    }
+
+    /// For a torrent whose metadata is not known.
+    pub(crate) fn without_layout() -> MessageLimits {
+        MessageLimits { bitfield_len: None, ..MessageLimits::new(0) }
     }
 }
 
@@ -148,6 +155,11 @@ enum Shape {
 impl Decoder {
     pub(crate) fn new(limits: MessageLimits) -> Decoder {
         Decoder { limits, state: State::Head, small: [0; SMALL_MAX], small_len: 0 }
+    }
+
+    /// From the next message on. One whose head has come already is held to the old ones.
+    pub(crate) fn set_limits(&mut self, limits: MessageLimits) {
+        self.limits = limits;
     }
 
     /// The next token, and `input` advanced past it. `None`: the input is used up, more is needed.
@@ -311,7 +323,10 @@ impl Decoder {
             HAVE | SUGGEST | ALLOWED_FAST => 5,
             REQUEST | CANCEL | REJECT => 13,
             PORT => 3,
-            BITFIELD => self.limits.bitfield_len.saturating_add(1),
+            BITFIELD => match self.limits.bitfield_len {
+                Some(len) => len.saturating_add(1),
+                None => length.min(PIECE_COUNT_MAX / 8 + 1),
+            },
             HASH_REQUEST | HASH_REJECT => HASH_REQUEST_LENGTH,
             HASHES => return hashes_shape(length),
             PIECE => return self.block_shape(length),

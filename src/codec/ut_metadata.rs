@@ -88,6 +88,17 @@ impl<'a> MetadataMessage<'a> {
     }
 }
 
+/// Parts of `size` bytes of metadata.
+pub(crate) fn part_count(size: u32) -> u32 {
+    size.div_ceil(METADATA_PART_LEN)
+}
+
+/// Bytes of one part of `size` bytes; `None` if there is no such part.
+pub(crate) fn part_len(size: u32, part: u32) -> Option<u32> {
+    let rest = size.checked_sub(part.checked_mul(METADATA_PART_LEN)?)?;
+    (rest > 0).then_some(rest.min(METADATA_PART_LEN))
+}
+
 fn head(kind: u64, part: u32, total_size: Option<u32>) -> Vec<u8> {
     let mut encoder = Encoder::new().with_max_depth(2);
     encoder
@@ -131,6 +142,16 @@ mod tests {
             let fault = MetadataFault::PartLength { got, max: 16_384 };
             assert_eq!(MetadataMessage::decode(&data(&vec![b'x'; got])), Err(fault));
         }
+    }
+
+    #[test]
+    fn the_last_part_may_be_shorter() {
+        assert_eq!((part_count(0), part_count(16_384), part_count(16_385)), (0, 1, 2));
+        assert_eq!((part_len(16_385, 0), part_len(16_385, 1)), (Some(16_384), Some(1)));
+        assert_eq!(
+            (part_len(16_384, 1), part_len(0, 0), part_len(5, u32::MAX)),
+            (None, None, None)
+        );
     }
 
     #[test]

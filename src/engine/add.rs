@@ -31,6 +31,19 @@ pub enum PieceOrder {
     Sequential,
 }
 
+/// What a magnet link brought, beside its names and trackers.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct MagnetHints {
+    /// Peers to try; forgotten if the torrent is private (BEP 27).
+    pub(crate) peers: Vec<SocketAddr>,
+    /// The same by name and port: resolved first.
+    pub(crate) hosts: Vec<(String, u16)>,
+    pub(crate) web_seeds: Vec<String>,
+}
+
+/// Where the shard publishes what a torrent is; `None` while that is not known.
+pub(crate) type Known = Published<Option<Arc<Torrent>>>;
+
 /// Everything a shard needs to own a torrent.
 #[derive(Clone, Debug)]
 pub(crate) struct Addition {
@@ -43,6 +56,9 @@ pub(crate) struct Addition {
     pub(crate) is_paused: bool,
     /// Which files are wanted.
     pub(crate) choice: FileChoice,
+    /// `torrent` is nameless: its metadata is fetched from peers first.
+    pub(crate) magnet: Option<Box<MagnetHints>>,
+    pub(crate) known: Arc<Known>,
     /// Peers given by hand.
     pub(crate) peers: Vec<SocketAddr>,
     /// Where the shard publishes the torrent's figures, at most every 200 ms and only when they

@@ -29,6 +29,15 @@ pub enum AlertKind {
     Added,
     /// A torrent left; its files, if any, stay.
     Removed,
+    /// The metadata of a magnet has come from peers: the torrent is known from here on.
+    MetadataReceived {
+        /// The torrent's name, made safe.
+        name: String,
+        /// Bytes of all files.
+        total_bytes: u64,
+        /// Pieces of the torrent.
+        piece_count: u32,
+    },
     /// The check of existing data ended.
     Checked {
         /// Pieces that passed.

@@ -17,6 +17,7 @@ pub(crate) mod disk;
 pub(crate) mod gate;
 pub(crate) mod hasher;
 pub(crate) mod layers;
+pub(crate) mod metadata;
 pub(crate) mod peer;
 pub(crate) mod pick;
 pub(crate) mod settings;
@@ -104,7 +105,7 @@ impl Engine {
                 Reply::NoSuchTorrent
             }
             Command::Pause(id) => self.order(id, |swarm, turn| swarm.pause(now, turn)),
-            Command::Resume(id) => self.order(id, |swarm, turn| swarm.resume(turn)),
+            Command::Resume(id) => self.order(id, |swarm, turn| swarm.resume(now, turn)),
             Command::Recheck(id) => self.order(id, |swarm, turn| swarm.recheck(now, turn)),
             Command::AddPeers(id, peers) => {
                 self.order(id, |swarm, turn| swarm.add_candidates(now, turn, &peers))
@@ -133,7 +134,7 @@ impl Engine {
             return Reply::NoSuchTorrent;
         }
         let slot = self.swarms.insert(now, &mut self.turn, addition);
-        self.contain(slot, |swarm, turn| swarm.begin(turn));
+        self.contain(slot, |swarm, turn| swarm.begin(now, turn));
         Reply::Done
     }
 
@@ -318,9 +319,16 @@ impl Engine {
         answer: Result<Vec<SocketAddr>, QueryError>,
     ) {
         self.now = now;
-        if let Some(Asker::Udp { lookup }) = self.turn.query_done(query) {
-            self.udp.handle_resolved(now, lookup, answer, &mut self.turn.rng);
-            self.drain_udp(now);
+        match self.turn.query_done(query) {
+            Some(Asker::Udp { lookup }) => {
+                self.udp.handle_resolved(now, lookup, answer, &mut self.turn.rng);
+                self.drain_udp(now);
+            }
+            Some(Asker::Hint { swarm }) => {
+                let addresses = answer.unwrap_or_default();
+                self.contain(swarm, |swarm, _| swarm.handle_hints(now, &addresses));
+            }
+            Some(Asker::Announcer { .. }) | None => {}
         }
     }
 
@@ -443,7 +451,7 @@ impl Engine {
             // There may be more questions behind this one.
             self.swarms.mark(slot);
         }
-        if let Some(left) = self.swarms.settle(slot) {
+        if let Some(left) = self.swarms.settle(slot, (&self.directory, self.turn.shard)) {
             if let Some(Leave::Removed(ticket)) = left.leave {
                 self.reply_done(ticket);
             }

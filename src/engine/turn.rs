@@ -129,6 +129,8 @@ pub(crate) enum Purpose {
 pub(crate) enum Asker {
     /// A torrent's announcer, under its own token.
     Announcer { swarm: SlotId, token: u32 },
+    /// A magnet that names a peer by its host's name.
+    Hint { swarm: SlotId },
     /// The shard's UDP trackers.
     Udp { lookup: u32 },
 }

@@ -1,5 +1,6 @@
 //! What is added to a session: a torrent, its place on disk, and how to go about it.
 
+use std::net::IpAddr;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::Path;
@@ -7,10 +8,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::base::ids::Priority;
+use crate::codec::magnet::Magnet;
 use crate::content::refusal::TorrentError;
 use crate::content::torrent::Torrent;
 use crate::content::wanted::FileChoice;
 use crate::engine::add::Allocation;
+use crate::engine::add::MagnetHints;
 use crate::engine::add::PieceOrder;
 use crate::io::torrent_file;
 use crate::io::torrent_file::ReadError;
@@ -22,6 +25,7 @@ use crate::io::torrent_file::ReadError;
 #[derive(Clone, Debug)]
 pub struct AddTorrent {
     pub(crate) torrent: Arc<Torrent>,
+    pub(crate) magnet: Option<Box<MagnetHints>>,
     pub(crate) directory: PathBuf,
     pub(crate) peers: Vec<SocketAddr>,
     pub(crate) allocation: Allocation,
@@ -45,6 +49,7 @@ impl AddTorrent {
     pub fn from_torrent(torrent: impl Into<Arc<Torrent>>) -> AddTorrent {
         AddTorrent {
             torrent: torrent.into(),
+            magnet: None,
             directory: PathBuf::from("."),
             peers: Vec::new(),
             allocation: Allocation::default(),
@@ -52,6 +57,24 @@ impl AddTorrent {
             is_paused: false,
             choice: FileChoice::All,
         }
+    }
+
+    /// From a magnet link (BEP 9): what it does not tell is fetched from peers once it is added.
+    /// Its trackers, web seeds and peers are used, and its selection of files (BEP 53).
+    pub fn from_magnet(magnet: Magnet) -> AddTorrent {
+        // Each tracker is a tier: links do not say which belong together.
+        let tiers: Vec<Vec<String>> = magnet.trackers.into_iter().map(|url| vec![url]).collect();
+        let name = magnet.name.as_deref();
+        let torrent = Torrent::nameless(magnet.info_hashes, name, &tiers);
+        let mut hints = MagnetHints { web_seeds: magnet.web_seeds, ..MagnetHints::default() };
+        for peer in &magnet.peers {
+            match peer.host().parse::<IpAddr>() {
+                Ok(ip) => hints.peers.push(SocketAddr::new(ip, peer.port())),
+                Err(_) => hints.hosts.push((peer.host().to_owned(), peer.port())),
+            }
+        }
+        let choice = magnet.select.map_or(FileChoice::All, FileChoice::Only);
+        AddTorrent { magnet: Some(Box::new(hints)), choice, ..AddTorrent::from_torrent(torrent) }
     }
 
     /// The directory below which the torrent's files lie; it is made when the first byte is
@@ -107,7 +130,7 @@ impl AddTorrent {
         self
     }
 
-    /// What will be added.
+    /// What will be added. Of a magnet, names and trackers alone.
     pub fn torrent(&self) -> &Torrent {
         &self.torrent
     }

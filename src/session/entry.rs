@@ -9,13 +9,16 @@ use crate::base::ids::TorrentId;
 use crate::base::published::Published;
 use crate::base::status::TorrentStats;
 use crate::content::torrent::Torrent;
+use crate::engine::add::Known;
 
 /// A torrent's identity and figures. Shared by the registry and all handles.
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) id: TorrentId,
     pub(crate) shard: ShardId,
+    /// As it was added: nameless if that was a magnet.
     pub(crate) torrent: Arc<Torrent>,
+    pub(crate) known: Arc<Known>,
     pub(crate) stats: Arc<Published<TorrentStats>>,
     is_gone: AtomicBool,
 }
@@ -23,7 +26,10 @@ pub(crate) struct Entry {
 impl Entry {
     pub(crate) fn new(id: TorrentId, shard: ShardId, torrent: Arc<Torrent>) -> Entry {
         let stats = Arc::new(Published::new(first_stats(id, &torrent)));
-        Entry { id, shard, torrent, stats, is_gone: AtomicBool::new(false) }
+        // Every torrent has an `info` dictionary but one that is known by name alone.
+        let is_known = !torrent.info_bytes().is_empty();
+        let known = Arc::new(Published::new(is_known.then(|| Arc::clone(&torrent))));
+        Entry { id, shard, torrent, known, stats, is_gone: AtomicBool::new(false) }
     }
 
     pub(crate) fn is_gone(&self) -> bool {

@@ -113,6 +113,8 @@ impl Session {
             order: add.order,
             is_paused: add.is_paused,
             choice: add.choice,
+            magnet: add.magnet,
+            known: Arc::clone(&entry.known),
             peers: add.peers,
             stats: Arc::clone(&entry.stats),
         };

@@ -25,7 +25,8 @@ use crate::session::balance::Load;
 use crate::session::balance::choose;
 use crate::session::entry::Entry;
 
-/// Alone writes the [`Directory`], so that it always says what this book says.
+/// Writes the [`Directory`], so that it says what this book says. Names that only the metadata of a
+/// magnet tells get there by its shard, and into the book before it is asked the next time.
 pub(crate) struct Registry {
     book: Mutex<Book>,
     directory: Arc<Directory>,
@@ -35,6 +36,8 @@ struct Book {
     lines: BTreeMap<TorrentId, Line>,
     /// Every name of every torrent: a hybrid has two.
     names: BTreeMap<Sha1, TorrentId>,
+    /// Magnets whose metadata was not known yet when the book was opened last.
+    seekers: Vec<Arc<Entry>>,
     loads: Vec<Load>,
     next_id: u64,
     rng: Rng,
@@ -52,6 +55,7 @@ impl Registry {
         let book = Book {
             lines: BTreeMap::new(),
             names: BTreeMap::new(),
+            seekers: Vec::new(),
             loads,
             next_id: 1,
             rng: Rng::new(seed),
@@ -82,6 +86,9 @@ impl Registry {
         for name in entry.torrent.info_hashes().swarms() {
             book.names.insert(name, id);
             self.directory.set(name, Some(shard));
+        }
+        if entry.known.read().is_none() {
+            book.seekers.push(Arc::clone(&entry));
         }
         Ok(entry)
     }
@@ -125,11 +132,25 @@ impl Registry {
 
     fn lock(&self) -> MutexGuard<'_, Book> {
         // No code of ours panics in the middle of a change; what is there is consistent.
-        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
+        book.learn_names();
+        book
     }
 }
 
 impl Book {
+    /// Metadata that came since may have told second names.
+    fn learn_names(&mut self) {
+        let Book { seekers, names, .. } = self;
+        seekers.retain(|entry| {
+            let Some(torrent) = Option::clone(&entry.known.read()) else { return !entry.is_gone() };
+            for name in torrent.info_hashes().swarms() {
+                names.entry(name).or_insert(entry.id);
+            }
+            false
+        });
+    }
+
     /// Forgets the torrent with this name if it has left since.
     fn sweep(&mut self, directory: &Directory, name: &Sha1) {
         let Some(line) = self.names.get(name).and_then(|id| self.lines.get(id)) else { return };
@@ -142,9 +163,13 @@ impl Book {
 
     fn forget(&mut self, directory: &Directory, id: TorrentId) {
         let Some(line) = self.lines.remove(&id) else { return };
-        for name in line.entry.torrent.info_hashes().swarms() {
-            self.names.remove(&name);
-            directory.set(name, None);
+        let known = Option::clone(&line.entry.known.read());
+        let torrent = known.as_ref().unwrap_or(&line.entry.torrent);
+        for name in torrent.info_hashes().swarms() {
+            if self.names.get(&name) == Some(&id) {
+                self.names.remove(&name);
+                directory.set(name, None);
+            }
         }
         if let Some(load) = self.load_mut(line.entry.shard) {
             load.torrent_count = load.torrent_count.saturating_sub(1);

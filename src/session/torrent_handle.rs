@@ -71,9 +71,36 @@ impl TorrentHandle {
         self.entry.shard
     }
 
-    /// What it is: files, pieces, trackers.
-    pub fn torrent(&self) -> &Torrent {
-        &self.entry.torrent
+    /// What it is: files, pieces, trackers. `None` while that of a magnet is not known: see
+    /// [`TorrentHandle::wait_metadata`]. Asks nobody and never waits.
+    pub fn torrent(&self) -> Option<Arc<Torrent>> {
+        Option::clone(&self.entry.known.read())
+    }
+
+    /// Its name, made safe; before the metadata of a magnet is known the one in the link, or else
+    /// its info hash.
+    pub fn name(&self) -> String {
+        let known = self.torrent();
+        known.as_ref().unwrap_or(&self.entry.torrent).name().to_owned()
+    }
+
+    /// Waits until it is known what the torrent is, at most `timeout`; `None` if that was not
+    /// enough, or the torrent stopped with an error. At once unless it was added as a magnet. Looks
+    /// at what is published and asks nobody.
+    pub fn wait_metadata(&self, timeout: Duration) -> Result<Option<Arc<Torrent>>, AskError> {
+        let clock = Clock::start();
+        let deadline = clock.now() + timeout;
+        loop {
+            if let Some(torrent) = self.torrent() {
+                return Ok(Some(torrent));
+            }
+            self.check_gone()?;
+            let now = clock.now();
+            if now >= deadline || self.stats().state == TorrentState::Error {
+                return Ok(None);
+            }
+            let _ = never::<()>().recv_timeout(LOOK_INTERVAL.min(deadline.since(now)));
+        }
     }
 
     /// Its figures as published at most 200 ms ago; the last ones once it is gone. Asks nobody and

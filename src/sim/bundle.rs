@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::base::digest::Sha1;
 use crate::base::digest::Sha256;
 use crate::base::ids::PieceIndex;
+use crate::base::info_hashes::InfoHashes;
 use crate::base::rng::Rng;
 use crate::codec::hash_request::HashRequest;
 use crate::content::files::FileList;
@@ -16,6 +17,7 @@ use crate::content::make::TorrentVersion;
 use crate::content::merkle;
 use crate::content::merkle::HashRange;
 use crate::content::torrent::Torrent;
+use crate::engine::add::MagnetHints;
 
 /// Piece length of all bundles: two blocks, so that pieces are many and still have an inside.
 pub(crate) const PIECE_LEN: u32 = 32 * 1024;
@@ -26,6 +28,8 @@ pub(crate) struct Bundle {
     pub(crate) torrent: Arc<Torrent>,
     /// The torrent as engines are given it: it may lack the piece layers.
     pub(crate) given: Arc<Torrent>,
+    /// The engine is given a magnet: `given` is but names.
+    pub(crate) magnet: Option<Box<MagnetHints>>,
     pub(crate) bytes: Rc<[u8]>,
 }
 
@@ -102,7 +106,7 @@ impl Bundle {
         // The grid may end with a gap behind the last file.
         bytes.resize(torrent.layout().total() as usize, 0);
         let torrent = Arc::new(torrent);
-        Bundle { given: Arc::clone(&torrent), torrent, bytes: bytes.into() }
+        Bundle { given: Arc::clone(&torrent), magnet: None, torrent, bytes: bytes.into() }
     }
 
     /// The same for an engine that knows no more than the `info` dictionary, as of a magnet.
@@ -110,6 +114,12 @@ impl Bundle {
         let torrent = &self.torrent;
         let given = Torrent::from_info(torrent.info_bytes(), torrent.trackers(), &[]);
         Bundle { given: Arc::new(given.expect("its info is legal")), ..self.clone() }
+    }
+
+    /// The same for an engine that knows these of its names, as of a magnet.
+    pub(crate) fn named(&self, names: InfoHashes) -> Bundle {
+        let given = Torrent::nameless(names, None, self.torrent.trackers());
+        Bundle { given: Arc::new(given), magnet: Some(Box::default()), ..self.clone() }
     }
 
     /// Whether an engine that is given it may have to wait for hashes before it can verify a piece.

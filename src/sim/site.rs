@@ -190,6 +190,8 @@ impl Site {
             order: placed.order,
             is_paused: false,
             choice: placed.choice.clone(),
+            magnet: placed.bundle.magnet.clone(),
+            known: Arc::new(Published::new(None)),
             peers: placed.peers.clone(),
             stats: Arc::clone(&placed.stats),
         };

@@ -157,7 +157,7 @@ impl<'a> Download<'a> {
             self.finished = Some(now());
             self.report.finished(stats, self.started.elapsed().as_secs_f64())?;
             if wants_seeding {
-                self.report.seeding(self.handle.torrent().name(), stats)?;
+                self.report.seeding(&self.handle.name(), stats)?;
             }
             return Ok(!wants_seeding);
         };

@@ -84,6 +84,7 @@ pub(crate) fn alert(torrent: Option<String>, text: &str) -> Value {
 
 pub(crate) fn state_name(state: TorrentState) -> &'static str {
     match state {
+        TorrentState::Metadata => "metadata",
         TorrentState::Opening => "opening",
         TorrentState::Checking => "checking",
         TorrentState::Downloading => "downloading",

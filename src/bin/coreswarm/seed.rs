@@ -140,7 +140,7 @@ impl<'a> Seeding<'a> {
         let handle = seeded.handle;
         // Gone already is as good.
         let _ = handle.remove();
-        let name = handle.torrent().name();
+        let name = handle.name();
         let text = format!(
             "{name}: expected {count} good pieces, got {have}; `coreswarm get` fetches the others"
         );
@@ -154,7 +154,7 @@ impl<'a> Seeding<'a> {
             let stats = seeded.handle.stats();
             if stats.state == TorrentState::Seeding && !seeded.is_told {
                 seeded.is_told = true;
-                self.report.seeding(seeded.handle.torrent().name(), &stats)?;
+                self.report.seeding(&seeded.handle.name(), &stats)?;
             }
             if is_due {
                 self.report.stats(&stats)?;

@@ -136,3 +136,24 @@ fn udp_trackers_are_asked_and_scraped_for_both() {
     let expected = [UdpWhat::Scrape(V1), UdpWhat::Scrape(V2.truncated())];
     assert_eq!(scraped.collect::<Vec<_>>(), expected);
 }
+
+#[test]
+fn a_name_that_the_metadata_told_is_announced_from_the_next_start_on() {
+    let mut rng = Rng::new(1);
+    let tiers = [vec!["http://t/announce".to_owned()]];
+    let mut announcer = Announcer::new(InfoHashes::from_v1(V1), &tiers, &mut rng);
+    let now = Instant::from_millis(1_000);
+    announcer.start(now);
+    announcer.handle_timeout(now, &FACTS, &mut rng);
+    let first = asked(&mut announcer);
+    announcer.handle_http(now, first[0].0, Ok(ok(&[10, 0, 0, 1, 0, 80])), &mut rng);
+    events(&mut announcer);
+    let both = InfoHashes::new(Some(V1), Some(V2)).expect("there are two");
+    announcer.join(both, &tiers, &mut rng);
+    announcer.join(both, &tiers, &mut rng);
+    announcer.start(now);
+    announcer.handle_timeout(now, &FACTS, &mut rng);
+    let second = asked(&mut announcer);
+    assert_eq!(second.len(), 1, "the first swarm was announced already: {second:?}");
+    assert!(second[0].1.contains(&"B".repeat(20)) && second[0].0 != first[0].0);
+}

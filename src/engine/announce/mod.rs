@@ -46,6 +46,18 @@ impl Announcer {
         Announcer { swarms: swarms.collect(), is_stopping: false }
     }
 
+    /// The torrent turned out to have these names: swarms that are new are announced from the next
+    /// [`Announcer::start`] on.
+    pub(crate) fn join(&mut self, info_hashes: InfoHashes, tiers: &[Vec<String>], rng: &mut Rng) {
+        for hash in info_hashes.swarms() {
+            let first = self.swarms.len() as u32;
+            let is_new = self.swarms.iter().all(|swarm| swarm.info_hash() != hash);
+            if is_new && first < TOKEN_STEP {
+                self.swarms.push(Trackers::new(hash, tiers, first, rng));
+            }
+        }
+    }
+
     /// Announce from now on. Also takes back a `stop` that is not finished.
     pub(crate) fn start(&mut self, now: Instant) {
         self.is_stopping = false;

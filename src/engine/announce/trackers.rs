@@ -104,6 +104,11 @@ impl Trackers {
         }
     }
 
+    /// Whose swarm this is.
+    pub(crate) fn info_hash(&self) -> Sha1 {
+        self.info_hash
+    }
+
     /// Announce from now on. Also takes back a `stop` that is not finished.
     pub(crate) fn start(&mut self, now: Instant) {
         if self.phase != Phase::Running {

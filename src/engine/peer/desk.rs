@@ -4,13 +4,7 @@ use std::collections::VecDeque;
 
 use crate::base::limits::METADATA_COPIES_MAX;
 use crate::base::limits::METADATA_LEN_MAX;
-use crate::base::limits::METADATA_PART_LEN;
 use crate::base::limits::METADATA_QUEUE_MAX;
-
-/// Parts of `size` bytes of metadata.
-pub(crate) fn part_count(size: u32) -> u32 {
-    size.div_ceil(METADATA_PART_LEN)
-}
 
 /// One peer's dealings in metadata.
 #[derive(Debug, Default)]
@@ -59,10 +53,6 @@ impl Desk {
     /// The part that is to be sent next.
     pub(crate) fn pop(&mut self) -> Option<u32> {
         self.queue.pop_front()
-    }
-
-    pub(crate) fn is_waited_at(&self) -> bool {
-        !self.queue.is_empty()
     }
 
     /// We asked it for a part.

@@ -6,6 +6,7 @@
 
 pub(crate) mod control;
 pub(crate) mod desk;
+pub(crate) mod early;
 pub(crate) mod fault;
 pub(crate) mod pieces;
 pub(crate) mod pipeline;
@@ -59,6 +60,9 @@ impl Peer {
         now: Instant,
         message: Message<'_>,
     ) -> Result<PeerEvent<'static>, PeerFault> {
+        if let Some(event) = self.handle_early(now, &message)? {
+            return Ok(event);
+        }
         match message {
             Message::Have(piece) => self.handle_have(piece),
             Message::Request { piece, begin, length } => self.handle_request(piece, begin, length),

@@ -36,6 +36,8 @@ pub(crate) enum PeerEvent<'i> {
     AllowedFast,
     /// It told its client name, queue length or that it only uploads.
     Introduced,
+    /// It told something of its pieces that is kept until the layout is known.
+    EarlyTold,
     /// It asks for a part of the metadata.
     MetadataWanted(u32),
     /// It sent what it says is a part of the metadata.

@@ -7,6 +7,7 @@ pub(crate) mod assemblies;
 pub(crate) mod file_progress;
 pub(crate) mod late_check;
 pub(crate) mod readings;
+pub(crate) mod seeking;
 pub(crate) mod selection;
 pub(crate) mod state;
 pub(crate) mod step_announce;
@@ -18,6 +19,7 @@ pub(crate) mod step_hashes;
 pub(crate) mod step_metadata;
 pub(crate) mod step_peers;
 pub(crate) mod step_report;
+pub(crate) mod step_seek;
 pub(crate) mod step_select;
 pub(crate) mod step_timers;
 pub(crate) mod step_upload;
@@ -76,11 +78,17 @@ impl Swarm {
                 self.handle_has_set(now, turn, id);
             }
             PeerEvent::InterestChanged => self.wants_choice = true,
-            PeerEvent::Introduced => self.drop_if_useless(now, turn, id),
+            PeerEvent::Introduced => {
+                self.handle_claim(now, id);
+                self.drop_if_useless(now, turn, id);
+            }
+            PeerEvent::EarlyTold => self.bound_early(now, turn, id),
             PeerEvent::Requested => self.handle_requested(now, turn, id),
             PeerEvent::MetadataWanted(part) => self.handle_metadata_wanted(id, part),
-            // Metadata that nobody asked for.
-            PeerEvent::Metadata { .. } | PeerEvent::MetadataRejected(_) => {}
+            PeerEvent::Metadata { part, total_size, bytes } => {
+                self.handle_metadata(now, turn, id, (part, total_size, bytes));
+            }
+            PeerEvent::MetadataRejected(part) => self.handle_metadata_rejected(now, id, part),
             PeerEvent::Hashes { request, hashes } => {
                 self.handle_hashes(now, turn, id, (request, &hashes));
             }
@@ -185,7 +193,10 @@ impl Swarm {
     /// more peers wait. One by one, so that what is read for a peer is sent while it is hot in the
     /// cache.
     pub(crate) fn flush(&mut self, now: Instant, turn: &mut Turn) -> bool {
-        if std::mem::take(&mut self.wants_choice) {
+        if self.seeking.is_some() {
+            self.go_on_seeking(now, turn);
+        }
+        if std::mem::take(&mut self.wants_choice) && self.is_active() {
             self.choose_unchoked(now, turn);
         }
         if self.picker.take_new_work() {

@@ -22,6 +22,7 @@ use crate::content::layout::Layout;
 use crate::content::torrent::Torrent;
 use crate::engine::add::Addition;
 use crate::engine::add::Allocation;
+use crate::engine::add::Known;
 use crate::engine::add::PieceOrder;
 use crate::engine::alert::AlertKind;
 use crate::engine::announce::Announcer;
@@ -39,6 +40,7 @@ use crate::engine::swarm::file_progress::FileProgress;
 use crate::engine::swarm::late_check::LateCheck;
 use crate::engine::swarm::readings::Check;
 use crate::engine::swarm::readings::Readings;
+use crate::engine::swarm::seeking::Seeking;
 use crate::engine::swarm::selection::Selection;
 use crate::engine::turn::Purpose;
 use crate::engine::turn::Turn;
@@ -46,6 +48,8 @@ use crate::engine::turn::Turn;
 /// What the swarm is doing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Phase {
+    /// Asking peers for the metadata of a magnet.
+    Metadata,
     /// Nothing is known of the files yet.
     Opening,
     /// Hashing what is there.
@@ -97,6 +101,12 @@ pub(crate) struct Swarm {
     pub(crate) selection: Selection,
     /// Files that are being made.
     pub(crate) making: Option<Arc<[FileIndex]>>,
+    /// The metadata that is sought; `None` once the torrent is known.
+    pub(crate) seeking: Option<Box<Seeking>>,
+    pub(crate) known: Arc<Known>,
+    /// Its metadata may have told another name of it.
+    pub(crate) is_renamed: bool,
+    pub(crate) order: PieceOrder,
     pub(crate) blame: Blame,
     pub(crate) candidates: Candidates,
     pub(crate) choker: Choker<u32>,
@@ -146,6 +156,10 @@ impl Swarm {
         let have = Bitfield::zeros(layout.piece_count());
         let mut candidates = Candidates::default();
         addition.peers.iter().for_each(|address| candidates.add(now, *address));
+        let seeking = addition.magnet.map(|hints| {
+            hints.peers.iter().for_each(|address| candidates.add(now, *address));
+            Box::new(Seeking::new(addition.torrent.info_hashes(), *hints, now))
+        });
         let mut picker = Picker::new(layout.clone());
         picker.set_sequential(addition.order == PieceOrder::Sequential);
         Swarm {
@@ -153,7 +167,11 @@ impl Swarm {
             id: addition.id,
             layout,
             peer_id: peer_id(turn),
-            phase: if addition.is_paused { Phase::Paused } else { Phase::Opening },
+            phase: match seeking {
+                _ if addition.is_paused => Phase::Paused,
+                Some(_) => Phase::Metadata,
+                None => Phase::Opening,
+            },
             error: None,
             leave: None,
             have,
@@ -167,6 +185,10 @@ impl Swarm {
             layers: Layers::new(&addition.torrent),
             selection: Selection::new(addition.choice),
             making: None,
+            seeking,
+            known: addition.known,
+            is_renamed: false,
+            order: addition.order,
             blame: Blame::default(),
             candidates,
             choker: Choker::new(now),
@@ -214,11 +236,13 @@ impl Swarm {
     }
 
     /// Its first deed.
-    pub(crate) fn begin(&mut self, turn: &mut Turn) {
+    pub(crate) fn begin(&mut self, now: Instant, turn: &mut Turn) {
         self.alert(turn, AlertKind::Added);
         self.apply_choice(turn);
-        if self.phase == Phase::Opening {
-            self.open(turn);
+        match self.phase {
+            Phase::Metadata => self.seek(now, turn),
+            Phase::Opening => self.open(turn),
+            _ => {}
         }
     }
 
@@ -252,11 +276,22 @@ impl Swarm {
 
     /// Whether every piece is there, wanted or not.
     pub(crate) fn is_complete(&self) -> bool {
-        self.have.is_full()
+        self.seeking.is_none() && self.have.is_full()
     }
 
     pub(crate) fn is_active(&self) -> bool {
         self.phase == Phase::Active
+    }
+
+    /// Whether peers are dialled and accepted.
+    pub(crate) fn takes_peers(&self) -> bool {
+        matches!(self.phase, Phase::Metadata | Phase::Active)
+    }
+
+    /// Whether peers may be there, even if no more are taken just now.
+    pub(crate) fn keeps_peers(&self) -> bool {
+        let is_under_way = matches!(self.phase, Phase::Opening | Phase::Checking | Phase::Creating);
+        self.takes_peers() || is_under_way
     }
 
     /// Figures changed: they are published soon.
@@ -268,6 +303,7 @@ impl Swarm {
 
     pub(crate) fn state(&self) -> TorrentState {
         match self.phase {
+            Phase::Metadata => TorrentState::Metadata,
             Phase::Opening | Phase::Creating => TorrentState::Opening,
             Phase::Checking => TorrentState::Checking,
             Phase::Active if self.is_done() => TorrentState::Seeding,

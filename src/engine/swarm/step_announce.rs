@@ -1,6 +1,7 @@
 //! Announcing: what the torrent tells its trackers, and what they tell it.
 
 use crate::base::instant::Instant;
+use crate::base::limits::BLOCK_LEN;
 use crate::engine::alert::AlertKind;
 use crate::engine::announce::ask::Facts;
 use crate::engine::announce::event::AnnounceEvent;
@@ -29,7 +30,11 @@ impl Swarm {
             ip: turn.settings.announce_ip,
             uploaded: self.sent.total(),
             downloaded: self.received.total(),
-            left: self.layout.wire_total() - self.have_bytes(),
+            left: match self.seeking {
+                // Nobody knows; a leecher has something left all the same.
+                Some(_) => u64::from(BLOCK_LEN),
+                None => self.layout.wire_total() - self.have_bytes(),
+            },
             is_partial_seed: self.is_done() && !self.is_complete(),
             numwant: if has_enough { 0 } else { turn.settings.numwant },
         }

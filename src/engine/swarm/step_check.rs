@@ -198,6 +198,7 @@ impl Swarm {
     pub(crate) fn activate(&mut self, now: Instant, turn: &mut Turn) {
         self.phase = Phase::Active;
         self.next_tick = now;
+        self.end_earliness(now, turn);
         self.candidates.retry_all(now);
         self.changed();
         for file in self.files.unnamed() {

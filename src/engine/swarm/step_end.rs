@@ -24,11 +24,11 @@ impl Swarm {
 
     /// Goes on after a pause or an error: what is on disk is looked at again, because it may have
     /// changed or never been written.
-    pub(crate) fn resume(&mut self, turn: &mut Turn) {
+    pub(crate) fn resume(&mut self, now: Instant, turn: &mut Turn) {
         if matches!(self.phase, Phase::Paused | Phase::Broken) {
             self.error = None;
             self.alert(turn, AlertKind::Resumed);
-            self.restart(turn);
+            self.restart(now, turn);
         }
     }
 
@@ -36,15 +36,18 @@ impl Swarm {
         if matches!(self.phase, Phase::Active | Phase::Paused | Phase::Broken) {
             self.halt(now, turn, "the torrent is checked again");
             self.error = None;
-            self.restart(turn);
+            self.restart(now, turn);
         }
     }
 
     /// Looks at the files again as soon as nothing is under way any more.
-    fn restart(&mut self, turn: &mut Turn) {
+    fn restart(&mut self, now: Instant, turn: &mut Turn) {
+        self.is_hashing = false;
+        if self.seeking.is_some() {
+            return self.seek(now, turn);
+        }
         self.phase = Phase::Opening;
         self.is_finished = false;
-        self.is_hashing = false;
         if self.jobs == 0 {
             self.open(turn);
         }

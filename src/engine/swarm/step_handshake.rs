@@ -84,7 +84,7 @@ impl Swarm {
             () if !self.names().swarms().any(|name| name == theirs.info_hash) => {
                 Err(Refusal::OtherTorrent)
             }
-            () if !self.is_active() => Err(Refusal::NotActive),
+            () if !self.takes_peers() => Err(Refusal::NotActive),
             () if theirs.peer_id == self.peer_id => Err(Refusal::Ourselves),
             () if self.candidates.is_banned(now, address) => Err(Refusal::Banned),
             () if self.peers.len() >= turn.settings.connections_per_torrent_max as usize => {
@@ -112,7 +112,10 @@ impl Swarm {
         if is_inbound {
             peer.greet(&self.handshake(version));
         }
-        peer.tell_pieces(&self.have);
+        match self.seeking {
+            Some(_) => peer.await_layout(),
+            None => peer.tell_pieces(&self.have),
+        }
         peer.introduce(&self.introduction(turn, address.ip()));
         let id = self.peers.insert(peer);
         turn.settle(conn, self.slot, id);

@@ -3,7 +3,7 @@
 use crate::base::limits::METADATA_PART_LEN;
 use crate::base::slots::SlotId;
 use crate::codec::ut_metadata::MetadataMessage;
-use crate::engine::peer::desk::part_count;
+use crate::codec::ut_metadata::part_count;
 use crate::engine::swarm::state::Swarm;
 
 impl Swarm {

@@ -52,16 +52,21 @@ impl Swarm {
             self.abandon_through(turn, receiving.piece, receiving.block);
         }
         self.picker.release_all(id.slot, &owed);
-        self.uncount(&peer.pieces);
+        if !peer.is_early() {
+            self.uncount(&peer.pieces);
+        }
+        if let Some(seeking) = &mut self.seeking {
+            seeking.fetch.handle_left(now, id.slot);
+        }
         turn.free_reads(peer.uploads.held());
         if self.layers.handle_left(id) {
             self.mark_all();
         }
         self.wants_choice |= peer.unchoked_since.is_some();
-        let is_pair_of_seeds = peer.pieces.is_all() && self.is_done();
+        let is_pair_of_seeds = peer.is_seed() && self.is_done();
         let pause = if is_pair_of_seeds { REDIAL_SEED } else { REDIAL };
         self.candidates.left(now, peer.address, pause);
-        if self.is_active() && !self.is_done() && self.peers.len() == 0 {
+        if self.takes_peers() && !self.is_done() && self.peers.len() == 0 {
             // Without peers there is no tick that would ask.
             self.announcer.want_more_peers(now);
         }
@@ -140,7 +145,7 @@ impl Swarm {
 
     pub(crate) fn drop_if_useless(&mut self, now: Instant, turn: &mut Turn, id: SlotId) {
         let Some(peer) = self.peers.get(id) else { return };
-        let wants_nothing = peer.pieces.is_all() || peer.is_upload_only;
+        let wants_nothing = peer.is_seed() || peer.is_upload_only;
         // Not before we told it that we want nothing either: our have messages are on their way.
         if self.is_finished && wants_nothing && !peer.has_output() {
             self.drop_peer(now, turn, id, "neither wants anything");
@@ -156,7 +161,7 @@ impl Swarm {
     /// Dials candidates while there is room.
     pub(crate) fn dial(&mut self, now: Instant, turn: &mut Turn) {
         let max = turn.settings.connections_per_torrent_max;
-        while self.is_active() && self.peers.len() as u32 + self.dialling < max {
+        while self.takes_peers() && self.peers.len() as u32 + self.dialling < max {
             let Some(address) = self.candidates.next_due(now) else { return };
             if self.peer_at(address).is_some() {
                 self.candidates.left(now, address, REDIAL);

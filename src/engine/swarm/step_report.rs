@@ -24,7 +24,7 @@ impl Swarm {
 
     pub(crate) fn figures(&mut self, now: Instant) -> TorrentStats {
         let peers = || self.peers.iter().map(|(_, peer)| peer);
-        let seed_count = peers().filter(|peer| peer.pieces.is_all()).count() as u32;
+        let seed_count = peers().filter(|peer| peer.is_seed()).count() as u32;
         let outstanding_count = peers().map(|peer| peer.pipeline.len() as u32).sum();
         TorrentStats {
             id: self.id,

@@ -16,12 +16,15 @@ const PEERS_ENOUGH: usize = 20;
 
 impl Swarm {
     pub(crate) fn handle_timeout(&mut self, now: Instant, turn: &mut Turn) {
-        if now >= self.next_tick && self.is_active() {
+        if now >= self.next_tick && self.keeps_peers() {
             self.tick(now, turn);
         }
         if self.is_active() && self.choker.poll_timeout().is_some_and(|at| now >= at) {
             self.choker.handle_timeout(now);
             self.choose_unchoked(now, turn);
+        }
+        if let Some(seeking) = &mut self.seeking {
+            seeking.fetch.handle_timeout(now);
         }
         if self.layers.poll_timeout().is_some_and(|at| now >= at) && self.layers.handle_timeout(now)
         {
@@ -38,14 +41,13 @@ impl Swarm {
     /// When `handle_timeout` has something to do. An idle torrent has no tick.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let has_peers = self.peers.len() > 0;
-        let active = self.is_active().then(|| {
-            let tick = has_peers.then_some(self.next_tick);
-            let choke = self.choker.poll_timeout().filter(|_| has_peers);
-            let dial = self.candidates.poll_timeout().map(|at| at.max(self.next_tick));
-            [tick, choke, dial]
-        });
+        let tick = (has_peers && self.keeps_peers()).then_some(self.next_tick);
+        let choke = self.choker.poll_timeout().filter(|_| has_peers && self.is_active());
+        let dial = self.candidates.poll_timeout().filter(|_| self.takes_peers());
+        let dial = dial.map(|at| at.max(self.next_tick));
+        let metadata = self.seeking.as_ref().and_then(|seeking| seeking.fetch.poll_timeout());
         let others = [self.announcer.poll_timeout(), self.layers.poll_timeout(), self.publish_at];
-        active.into_iter().flatten().chain(others).flatten().min()
+        [tick, choke, dial, metadata].into_iter().chain(others).flatten().min()
     }
 
     fn tick(&mut self, now: Instant, turn: &mut Turn) {
@@ -60,7 +62,7 @@ impl Swarm {
         self.drop_unwanted(turn);
         self.make_room(turn);
         let has_few = self.peers.len() < PEERS_ENOUGH && self.candidates.waiting_count() == 0;
-        if has_few && !self.is_done() {
+        if has_few && self.takes_peers() && !self.is_done() {
             self.announcer.want_more_peers(now);
         }
         self.dial(now, turn);

@@ -37,6 +37,9 @@ impl Swarm {
     /// Hashes pieces that are being received, within a slice; while more is worth it, the swarm
     /// stays in the shard's queue.
     pub(crate) fn hash_received(&mut self, now: Instant, turn: &mut Turn, slice: usize) {
+        if self.seeking.is_some() {
+            return self.hash_metadata(now, turn, slice);
+        }
         let mut left = slice;
         while left > 0 {
             let report = self.assemblies.hash(now, turn.hasher.lanes(), left);

@@ -9,11 +9,13 @@ use std::panic::catch_unwind;
 use hashbrown::HashMap;
 
 use crate::base::digest::Sha1;
+use crate::base::ids::ShardId;
 use crate::base::ids::TorrentId;
 use crate::base::instant::Instant;
 use crate::base::slots::SlotId;
 use crate::base::slots::Slots;
 use crate::engine::add::Addition;
+use crate::engine::directory::Directory;
 use crate::engine::swarm::state::Phase;
 use crate::engine::swarm::state::Swarm;
 use crate::engine::turn::Turn;
@@ -124,7 +126,11 @@ impl Swarms {
 
     /// The swarm was flushed: sees to its timer and to its hunger. A swarm that has left is
     /// returned.
-    pub(crate) fn settle(&mut self, slot: SlotId) -> Option<Swarm> {
+    pub(crate) fn settle(
+        &mut self,
+        slot: SlotId,
+        (directory, shard): (&Directory, ShardId),
+    ) -> Option<Swarm> {
         let swarm = self.all.get_mut(slot)?;
         if swarm.is_starved {
             self.starved.insert(slot);
@@ -137,6 +143,12 @@ impl Swarms {
             swarm.timer = next;
             self.timers.extend(next.map(|at| (at, slot)));
         }
+        if std::mem::take(&mut swarm.is_renamed) {
+            for name in swarm.names().swarms() {
+                self.by_hash.entry(name).or_insert(slot);
+                directory.learn(name, shard);
+            }
+        }
         if swarm.phase != Phase::Left {
             return None;
         }
@@ -144,7 +156,9 @@ impl Swarms {
         let left = self.all.remove(slot)?;
         self.by_id.remove(&left.id);
         for name in left.names().swarms() {
-            self.by_hash.remove(&name);
+            if self.by_hash.get(&name) == Some(&slot) {
+                self.by_hash.remove(&name);
+            }
         }
         Some(left)
     }

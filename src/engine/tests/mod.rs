@@ -85,6 +85,8 @@ impl Pair {
                 order: PieceOrder::RarestFirst,
                 is_paused: false,
                 choice: FileChoice::All,
+                magnet: None,
+                known: Arc::new(Published::new(None)),
                 peers,
                 stats: Arc::new(Published::new(TorrentStats::new(
                     TorrentId(1),

@@ -76,6 +76,8 @@ impl World {
             order: PieceOrder::RarestFirst,
             is_paused: false,
             choice: FileChoice::All,
+            magnet: None,
+            known: Arc::new(Published::new(None)),
             peers: peers.to_vec(),
             stats,
         };

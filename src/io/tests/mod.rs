@@ -70,6 +70,8 @@ impl House {
             order: PieceOrder::RarestFirst,
             is_paused: false,
             choice: FileChoice::All,
+            magnet: None,
+            known: Arc::new(Published::new(None)),
             peers,
             stats: Arc::clone(&stats),
         };

@@ -4,6 +4,7 @@ mod bad_peers;
 mod chaos;
 mod files;
 mod life;
+mod magnets;
 mod names;
 mod network;
 mod peers;

@@ -2,6 +2,7 @@
 
 pub(crate) mod state;
 pub(crate) mod step_control;
+pub(crate) mod step_early;
 pub(crate) mod step_hashes;
 pub(crate) mod step_metadata;
 pub(crate) mod step_pieces;

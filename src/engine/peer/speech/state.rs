@@ -17,6 +17,7 @@ use crate::codec::message_decoder::MessageLimits;
 use crate::content::layout::Layout;
 use crate::engine::peer::control::Allowance;
 use crate::engine::peer::desk::Desk;
+use crate::engine::peer::early::Early;
 use crate::engine::peer::fault::PeerFault;
 use crate::engine::peer::pieces::Pieces;
 use crate::engine::peer::pipeline::Pipeline;
@@ -78,6 +79,8 @@ pub(crate) struct Peer {
     pub(in crate::engine::peer) extension_handshakes: u32,
     /// Extension handshakes of ours.
     pub(in crate::engine::peer) introductions: u32,
+    /// What it told before the layout was known; `None` once it is.
+    pub(in crate::engine::peer) early: Option<Box<Early>>,
     pub(in crate::engine::peer) pulse: Pulse,
 }
 
@@ -130,6 +133,7 @@ impl Peer {
             reject_count: 0,
             extension_handshakes: 0,
             introductions: 0,
+            early: None,
             pulse: Pulse::new(now),
         }
     }
@@ -141,6 +145,11 @@ impl Peer {
     /// The peer does not read and too much waits for it.
     pub(crate) fn is_backlogged(&self) -> bool {
         self.outbox.len() > CONTROL_BACKLOG_MAX
+    }
+
+    /// Whether it is known to have everything.
+    pub(crate) fn is_seed(&self) -> bool {
+        self.early.is_none() && self.pieces.is_all()
     }
 
     pub(crate) fn chokes_us(&self) -> bool {

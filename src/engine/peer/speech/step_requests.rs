@@ -62,13 +62,30 @@ impl Peer {
     }
 
     fn refuse(&mut self, wanted: Wanted) -> Result<(), PeerFault> {
+        self.count_refusal()?;
+        self.reject(wanted);
+        Ok(())
+    }
+
+    /// Refuses a request as it stands on the wire, while the layout is not known.
+    pub(in crate::engine::peer) fn refuse_raw(
+        &mut self,
+        (piece, begin, length): (u32, u32, u32),
+    ) -> Result<(), PeerFault> {
+        self.count_refusal()?;
+        if self.has_fast {
+            self.say(&Message::Reject { piece, begin, length });
+        }
+        Ok(())
+    }
+
+    fn count_refusal(&mut self) -> Result<(), PeerFault> {
         // A window of requests may cross our choke on the wire: that is no fault.
         let crossing = if self.unchoked_since.is_none() { REQUEST_QUEUE_MAX as u32 } else { 0 };
         self.reject_count += 1;
         if self.reject_count > REJECT_MAX + crossing {
             return Err(PeerFault::Rejects);
         }
-        self.reject(wanted);
         Ok(())
     }
 
