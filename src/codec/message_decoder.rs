@@ -45,8 +45,8 @@ const HASH_REQUEST_LENGTH: u32 = HASH_REQUEST_LEN as u32 + 1;
 /// What a peer may send us; checked before a byte is buffered.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct MessageLimits {
-    /// Exact bytes of a bitfield: the piece count over eight, rounded up. `None`: any that a torrent
-    /// may have, because nobody knows the piece count yet (BEP 9).
+    /// Exact bytes of a bitfield: the piece count over eight, rounded up. `None`: any that a
+    /// torrent may have, because nobody knows the piece count yet (BEP 9).
     pub(crate) bitfield_len: Option<u32>,
     /// Most bytes of payload in a `piece` message.
     pub(crate) request_len_max: u32,

@@ -1,5 +1,5 @@
-//! The info-hash directory: which shard owns a torrent. Read by every shard; written by the session,
-//! and by a shard that learns another name of a torrent from its metadata.
+//! The info-hash directory: which shard owns a torrent. Read by every shard; written by the
+//! session, and by a shard that learns another name of a torrent from its metadata.
 
 use std::fmt;
 use std::sync::Arc;

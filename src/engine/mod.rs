@@ -112,17 +112,14 @@ impl Engine {
             }
             Command::Reannounce(id) => self.order(id, |swarm, _| swarm.announcer.reannounce(now)),
             Command::Scrape(id) => self.order(id, |swarm, _| swarm.announcer.scrape()),
-            Command::ChooseFiles(id, choice) => self
-                .tell(id, |swarm, turn| swarm.choose_files(turn, choice))
-                .map_or(Reply::NoSuchTorrent, |chosen| {
-                    chosen.map_or_else(Reply::BadChoice, |()| Reply::Done)
-                }),
-            Command::Files(id) => self
-                .tell(id, |swarm, _| Reply::Files(swarm.file_status()))
-                .unwrap_or(Reply::NoSuchTorrent),
-            Command::Status(id) => self
-                .tell(id, |swarm, _| Reply::Status(Box::new(swarm.status(now))))
-                .unwrap_or(Reply::NoSuchTorrent),
+            Command::ChooseFiles(id, choice) => self.ask(id, |swarm, turn| {
+                let chosen = swarm.choose_files(turn, choice);
+                chosen.map_or_else(Reply::BadChoice, |()| Reply::Done)
+            }),
+            Command::Files(id) => self.ask(id, |swarm, _| Reply::Files(swarm.file_status())),
+            Command::Status(id) => {
+                self.ask(id, |swarm, _| Reply::Status(Box::new(swarm.status(now))))
+            }
         };
         self.turn.outputs.push_back(Output::Reply { ticket, reply });
     }
@@ -149,6 +146,10 @@ impl Engine {
 
     fn order(&mut self, id: TorrentId, what: impl FnOnce(&mut Swarm, &mut Turn)) -> Reply {
         self.tell(id, what).map_or(Reply::NoSuchTorrent, |()| Reply::Done)
+    }
+
+    fn ask(&mut self, id: TorrentId, what: impl FnOnce(&mut Swarm, &mut Turn) -> Reply) -> Reply {
+        self.tell(id, what).unwrap_or(Reply::NoSuchTorrent)
     }
 
     fn tell<R>(
@@ -419,14 +420,7 @@ impl Engine {
 
     /// The shard's figures; the ring adds those of its turns.
     pub(crate) fn stats(&self) -> ShardStats {
-        ShardStats {
-            torrent_count: self.swarms.len() as u32,
-            connection_count: self.turn.gate.connection_count(),
-            downloaded: self.turn.downloaded,
-            uploaded: self.turn.uploaded,
-            assembly_used: self.turn.assembly.used(),
-            ..ShardStats::default()
-        }
+        ShardStats { torrent_count: self.swarms.len() as u32, ..self.turn.stats() }
     }
 
     /// Lets one swarm do what became due; false when nothing is due any more.

@@ -24,6 +24,7 @@ use crate::base::limits::LEAVES_INTERVAL;
 use crate::base::rng::Rng;
 use crate::base::slots::SlotId;
 use crate::base::slots::Slots;
+use crate::base::status::ShardStats;
 use crate::codec::hash_request::HashRequest;
 use crate::engine::alert::Alert;
 use crate::engine::alert::AlertKind;
@@ -162,6 +163,17 @@ impl Turn {
             queries: HashMap::new(),
             next_query: 0,
             alert_count: 0,
+        }
+    }
+
+    /// Its figures, without the torrents.
+    pub(crate) fn stats(&self) -> ShardStats {
+        ShardStats {
+            connection_count: self.gate.connection_count(),
+            downloaded: self.downloaded,
+            uploaded: self.uploaded,
+            assembly_used: self.assembly.used(),
+            ..ShardStats::default()
         }
     }
 

@@ -6,10 +6,10 @@
 
 pub(crate) mod control;
 pub(crate) mod desk;
-pub(crate) mod early;
 pub(crate) mod fault;
 pub(crate) mod pieces;
 pub(crate) mod pipeline;
+pub(crate) mod premature;
 pub(crate) mod pulse;
 pub(crate) mod speech;
 pub(crate) mod uploads;

@@ -81,10 +81,12 @@ impl Swarm {
         }
     }
 
-    /// What peers tell of their pieces is kept raw meanwhile: not more than a bound in all.
-    pub(crate) fn bound_early(&mut self, now: Instant, turn: &mut Turn, id: SlotId) {
+    /// What peers tell of their pieces is kept raw meanwhile: not more than a bound in all. The one
+    /// that takes most goes, so that liars with large bitfields cannot keep everybody else out.
+    pub(crate) fn bound_early(&mut self, now: Instant, turn: &mut Turn) {
         let held: usize = self.peers.iter().map(|(_, peer)| peer.early_held()).sum();
-        if held > EARLY_HELD_MAX {
+        let largest = self.peers.iter().max_by_key(|(_, peer)| peer.early_held());
+        if let Some((id, _)) = largest.filter(|_| held > EARLY_HELD_MAX) {
             self.drop_peer(now, turn, id, "no room for its pieces before the metadata is here");
         }
     }

@@ -4,10 +4,10 @@ use crate::base::instant::Instant;
 use crate::codec::message::Message;
 use crate::codec::message_decoder::MessageLimits;
 use crate::content::layout::Layout;
-use crate::engine::peer::early::Early;
 use crate::engine::peer::fault::PeerFault;
 use crate::engine::peer::pieces::PIECES_PER_CHARGE;
 use crate::engine::peer::pieces::Pieces;
+use crate::engine::peer::premature::Early;
 use crate::engine::peer::speech::state::Peer;
 use crate::engine::peer::words::PeerEvent;
 
