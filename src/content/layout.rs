@@ -119,6 +119,7 @@ impl Layout {
     }
 
     /// Bytes from the first piece to the end of the last, gaps included.
+    #[cfg(any(test, feature = "sim"))]
     pub(crate) fn total(&self) -> u64 {
         self.total
     }

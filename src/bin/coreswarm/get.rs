@@ -51,17 +51,19 @@ fn addition(args: &GetArgs) -> anyhow::Result<AddTorrent> {
     let session = &args.session;
     let tracker_ca = session.tracker_ca.as_deref();
     let web = Web { tracker_ca, allow_private: session.allow_private_trackers };
-    let torrent = match source::find(&args.source, web)? {
+    let add = match source::find(&args.source, web)? {
         Found::File(file) => {
             if let Some(path) = &args.save_torrent {
                 write_file(path, &file.bytes)?;
             }
-            file.torrent
+            AddTorrent::from_torrent(file.torrent)
         }
-        Found::Magnet(_) => bail!("expected a .torrent file or the URL of one, got a magnet link"),
+        Found::Magnet(_) if args.save_torrent.is_some() => {
+            bail!("expected a .torrent file or the URL of one to save, got a magnet link")
+        }
+        Found::Magnet(magnet) => AddTorrent::from_magnet(*magnet),
     };
     let allocation = if args.sparse { Allocation::Sparse } else { Allocation::Full };
-    let add = AddTorrent::from_torrent(torrent);
     let add = match args.select.is_empty() {
         true => add,
         false => {
