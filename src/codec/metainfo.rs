@@ -157,7 +157,9 @@ impl<'a> Info<'a> {
             (false, Some(_)) => return Err(MetainfoError::Missing { key: "info.meta version" }),
             (_, tree) => tree,
         };
-        let v1_keys: [&[u8]; 3] = [b"pieces", b"length", b"files"];
+        // `length` alone makes no v1 torrent: torrentfile 0.9 writes it into v2 torrents of one
+        // file.
+        let v1_keys: [&[u8]; 2] = [b"pieces", b"files"];
         let has_v1 = !has_v2 || v1_keys.iter().any(|key| info.get(key).is_some());
         let name = info.get(b"name").ok_or(MetainfoError::Missing { key: "info.name" })?;
         let plain_name = name.as_bytes().ok_or(wrong("info.name", "a byte string"))?;

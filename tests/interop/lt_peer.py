@@ -1,6 +1,7 @@
 """libtorrent for the interop tests: makes a .torrent, or is one peer that tells its state in JSON lines.
 
     lt_peer.py make ROOT NAME OUT PIECE_LENGTH v1|v2|hybrid    writes OUT, prints {"v1": .., "v2": ..}
+    lt_peer.py hashes FILE                                     prints the same of a .torrent that is there
     lt_peer.py peer (--torrent F | --magnet LINK) --dir D --listen IP:PORT [--seed] [--connect IP:PORT]...
                     [--upload-limit BYTES_PER_S] [--slots N] [--encrypts]
 
@@ -44,7 +45,11 @@ def make(root, name, out, piece_length, kind):
     data = lt.bencode(creator.generate())
     with open(out, "wb") as file:
         file.write(data)
-    hashes = lt.torrent_info(lt.bdecode(data)).info_hashes()
+    say_hashes(lt.torrent_info(lt.bdecode(data)))
+
+
+def say_hashes(info):
+    hashes = info.info_hashes()
     say(
         v1=str(hashes.v1) if hashes.has_v1() else None,
         v2=str(hashes.v2) if hashes.has_v2() else None,
@@ -135,6 +140,8 @@ def main():
     for name in ("root", "name", "out", "piece_length"):
         maker.add_argument(name)
     maker.add_argument("kind", choices=sorted(FLAGS))
+    reader = commands.add_parser("hashes")
+    reader.add_argument("file")
     taker = commands.add_parser("peer")
     what = taker.add_mutually_exclusive_group(required=True)
     what.add_argument("--torrent")
@@ -149,6 +156,8 @@ def main():
     options = parser.parse_args()
     if options.command == "make":
         make(options.root, options.name, options.out, options.piece_length, options.kind)
+    elif options.command == "hashes":
+        say_hashes(lt.torrent_info(options.file))
     else:
         peer(options)
 

@@ -11,6 +11,7 @@ mod aria2;
 mod case;
 mod coreswarm;
 mod engine;
+mod formats;
 mod libtorrent;
 mod namespace;
 mod payload;
@@ -28,9 +29,33 @@ use std::time::Duration;
 use std::time::Instant;
 
 use crate::case::Case;
+use crate::formats::Format;
 
 /// Cases that run at the same time. Most of a case is waiting, so this is above the core count.
 const JOBS_DEFAULT: usize = 4;
+
+/// One line of the report.
+enum Job {
+    Exchange(Case),
+    Format(Format),
+}
+
+impl Job {
+    fn name(&self) -> &str {
+        match self {
+            Job::Exchange(case) => &case.name,
+            Job::Format(format) => &format.name,
+        }
+    }
+
+    /// `number` tells its addresses and bytes from those of others.
+    fn run(&self, number: usize) -> anyhow::Result<()> {
+        match self {
+            Job::Exchange(case) => run::run(number, case),
+            Job::Format(format) => formats::run(number, format),
+        }
+    }
+}
 
 struct Options {
     filters: Vec<String>,
@@ -57,12 +82,13 @@ fn options() -> Options {
 
 fn main() -> ExitCode {
     let options = options();
-    let mut cases = table::cases();
+    let mut cases: Vec<Job> = table::cases().into_iter().map(Job::Exchange).collect();
+    cases.extend(formats::formats().into_iter().map(Job::Format));
     if !options.filters.is_empty() {
-        cases.retain(|case| options.filters.iter().any(|filter| case.name.contains(filter)));
+        cases.retain(|case| options.filters.iter().any(|filter| case.name().contains(filter)));
     }
     if options.list {
-        cases.iter().for_each(|case| println!("{}", case.name));
+        cases.iter().for_each(|case| println!("{}", case.name()));
         return ExitCode::SUCCESS;
     }
     if let Err(error) = tools::check() {
@@ -75,7 +101,7 @@ fn main() -> ExitCode {
     run_all(cases, options.jobs)
 }
 
-fn run_all(cases: Vec<Case>, jobs: usize) -> ExitCode {
+fn run_all(cases: Vec<Job>, jobs: usize) -> ExitCode {
     let started = Instant::now();
     let queue = Mutex::new(cases.into_iter().enumerate().collect::<VecDeque<_>>());
     let results = Mutex::new(Vec::new());
@@ -97,13 +123,13 @@ fn run_all(cases: Vec<Case>, jobs: usize) -> ExitCode {
     if failed == 0 && passed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn run_one(number: usize, case: &Case) -> bool {
+fn run_one(number: usize, case: &Job) -> bool {
     let started = Instant::now();
-    let result = run::run(number, case);
+    let result = case.run(number);
     let took = started.elapsed().max(Duration::from_millis(1)).as_secs_f64();
     match result {
-        Ok(()) => println!("pass {:44} {took:5.1} s", case.name),
-        Err(ref error) => println!("FAIL {:44} {took:5.1} s\n{error:#}", case.name),
+        Ok(()) => println!("pass {:44} {took:5.1} s", case.name()),
+        Err(ref error) => println!("FAIL {:44} {took:5.1} s\n{error:#}", case.name()),
     }
     result.is_ok()
 }

@@ -10,6 +10,9 @@ use anyhow::bail;
 /// Programs from Debian, with their packages.
 const PROGRAMS: &[(&str, &str)] = &[
     ("transmission-daemon", "transmission-daemon"),
+    ("transmission-create", "transmission-cli"),
+    ("transmission-show", "transmission-cli"),
+    ("mktorrent", "mktorrent"),
     ("aria2c", "aria2"),
     ("opentracker", "opentracker"),
     ("openssl", "openssl"),
@@ -21,6 +24,9 @@ const PROGRAMS: &[(&str, &str)] = &[
 /// Python environments with libtorrent, relative to the repository, with their versions.
 const ENVIRONMENTS: &[(&str, &str)] =
     &[(".check/venv-lt20", "2.0.15"), (".check/venv-lt21", "2.1.1")];
+
+/// Makers of .torrent files from PyPI, with their versions.
+const MAKERS: &[(&str, &str)] = &[("torf", "4.3.0"), ("torrentfile", "0.9.2")];
 
 /// The binary under test: `CORESWARM_BIN`, or the one that cargo built with these tests.
 pub(crate) fn coreswarm() -> PathBuf {
@@ -36,6 +42,11 @@ pub(crate) fn python_lt20() -> PathBuf {
 /// The Python that has libtorrent 2.1.
 pub(crate) fn python_lt21() -> PathBuf {
     repository().join(".check/venv-lt21/bin/python")
+}
+
+/// A program of the Python environment whose programs make .torrent files.
+pub(crate) fn maker(program: &str) -> PathBuf {
+    repository().join(".check/venv-makers/bin").join(program)
 }
 
 /// A script of this folder.
@@ -64,6 +75,17 @@ pub(crate) fn check() -> Result<()> {
             missing.push(format!(
                 "libtorrent {version}: python3 -m venv {environment} && \
                  {environment}/bin/pip install libtorrent=={version}"
+            ));
+        }
+    }
+    for (package, version) in MAKERS {
+        let print = format!("from importlib.metadata import version; print(version('{package}'))");
+        let output = Command::new(maker("python")).args(["-c", &print]).output();
+        let got = output.map(|o| String::from_utf8_lossy(&o.stdout).into_owned());
+        if got.unwrap_or_default().trim_end() != *version {
+            missing.push(format!(
+                "{package} {version}: python3 -m venv .check/venv-makers && \
+                 .check/venv-makers/bin/pip install {package}=={version}"
             ));
         }
     }
