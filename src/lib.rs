@@ -102,6 +102,7 @@ pub use crate::io::torrent_file::ReadError;
 pub use crate::io::torrent_file::read_torrent;
 pub use crate::io::torrent_file::read_torrent_file;
 pub use crate::io::torrent_file::read_torrent_file_with;
+pub use crate::io::torrent_file::read_torrent_with;
 pub use crate::io::trackers::torrent_url::FetchError;
 pub use crate::io::trackers::torrent_url::FetchTorrent;
 pub use crate::io::walk::LeftOut;

@@ -112,7 +112,6 @@ impl PieceRoots {
         self.files.get(at as usize).map(|file| file.file)
     }
 
-    #[cfg(test)]
     pub(crate) fn layer(&self, file: FileIndex) -> Option<&[Sha256]> {
         Some(self.find(file)?.layer.as_ref()?.nodes())
     }

@@ -276,7 +276,6 @@ impl Torrent {
 
     /// The roots of all pieces of a file that is longer than one piece; `None` for all others and
     /// where the layer is not known yet.
-    #[cfg(test)]
     pub(crate) fn layer(&self, file: FileIndex) -> Option<&[Sha256]> {
         self.shape.roots.layer(file)
     }

@@ -1,16 +1,14 @@
 //! Changing what a .torrent file says about its torrent, byte for byte where nothing was asked for.
 
-use std::borrow::Cow;
-
-use bendy::encoding::ToBencode;
-
 use crate::base::info_hashes::InfoHashes;
+use crate::base::limits::TORRENT_FILE_LEN_MAX;
 use crate::base::limits::TRACKER_MAX;
 use crate::base::limits::WEB_SEED_MAX;
 use crate::codec::bencode::Document;
 use crate::codec::bencode::Value;
 use crate::codec::link::is_link;
 use crate::codec::metainfo::LIMITS;
+use crate::content::pairs::Pairs;
 use crate::content::refusal::TorrentError;
 use crate::content::torrent::Torrent;
 
@@ -27,6 +25,7 @@ pub struct TorrentEdit {
     comment: Option<String>,
     source: Option<String>,
     is_private: Option<bool>,
+    file_len_max: Option<u64>,
 }
 
 /// A list that may be set anew first; then URLs leave, then others come.
@@ -87,6 +86,12 @@ pub enum EditError {
     /// The encoder refused.
     #[error("the .torrent file could not be encoded: {0}")]
     Encode(String),
+}
+
+impl From<bendy::encoding::Error> for EditError {
+    fn from(error: bendy::encoding::Error) -> EditError {
+        EditError::Encode(error.to_string())
+    }
 }
 
 impl TorrentEdit {
@@ -151,6 +156,12 @@ impl TorrentEdit {
         self
     }
 
+    /// Bytes of the largest file that is taken; default 64 MiB.
+    pub fn file_len_max(mut self, max: u64) -> TorrentEdit {
+        self.file_len_max = Some(max);
+        self
+    }
+
     /// The file with the edit. Values that the edit does not name keep their bytes, unknown ones
     /// too; keys of a dictionary that changes are sorted.
     ///
@@ -158,7 +169,8 @@ impl TorrentEdit {
     /// A file that is no torrent, URLs that are none or are not there to be removed.
     pub fn apply(&self, file: &[u8]) -> Result<EditedTorrent, EditError> {
         let file = file.trim_ascii_end();
-        let torrent = Torrent::parse(file)?;
+        let max = self.file_len_max.unwrap_or(TORRENT_FILE_LEN_MAX);
+        let torrent = Torrent::parse_with(file, max)?;
         let document = Document::parse(file, LIMITS).map_err(TorrentError::from)?;
         let mut root = Pairs::read(document.root());
         if self.trackers.is_wanted() {
@@ -177,7 +189,7 @@ impl TorrentEdit {
             self.edit_info(&mut root, info, &torrent)?;
         }
         let bytes = root.write();
-        let after = Torrent::parse(&bytes)?.info_hashes();
+        let after = Torrent::parse_with(&bytes, max)?.info_hashes();
         Ok(EditedTorrent { bytes, before: torrent.info_hashes(), after })
     }
 
@@ -185,7 +197,7 @@ impl TorrentEdit {
         let tiers = edited_tiers(&self.trackers, torrent.trackers())?;
         root.set(b"announce", tiers.iter().flatten().next())?;
         let is_list = tiers.iter().flatten().count() > 1;
-        root.set(b"announce-list", is_list.then_some(&tiers))
+        Ok(root.set(b"announce-list", is_list.then_some(&tiers))?)
     }
 
     /// What stands already as it should is not touched, so that the info hash stays.
@@ -210,41 +222,6 @@ impl TorrentEdit {
         }
         root.put(b"info", Some(pairs.write()));
         Ok(())
-    }
-}
-
-/// Keys with their raw values, in the order of the file until they are written.
-struct Pairs<'a>(Vec<(&'a [u8], Cow<'a, [u8]>)>);
-
-impl<'a> Pairs<'a> {
-    /// Of a dictionary; of anything else, none.
-    fn read(dict: Value<'a>) -> Pairs<'a> {
-        let pairs = dict.as_dict().into_iter().flatten();
-        Pairs(pairs.map(|(key, value)| (key, Cow::Borrowed(value.raw()))).collect())
-    }
-
-    fn set(&mut self, key: &'static [u8], value: Option<impl ToBencode>) -> Result<(), EditError> {
-        let raw = value.map(|value| value.to_bencode()).transpose();
-        self.put(key, raw.map_err(|error| EditError::Encode(error.to_string()))?);
-        Ok(())
-    }
-
-    /// The one value of `key`, or none, whatever there was.
-    fn put(&mut self, key: &'static [u8], raw: Option<Vec<u8>>) {
-        self.0.retain(|(found, _)| *found != key);
-        self.0.extend(raw.map(|raw| (key, Cow::Owned(raw))));
-    }
-
-    fn write(mut self) -> Vec<u8> {
-        self.0.sort_by_key(|(key, _)| *key);
-        let mut bytes = vec![b'd'];
-        for (key, raw) in &self.0 {
-            bytes.extend_from_slice(format!("{}:", key.len()).as_bytes());
-            bytes.extend_from_slice(key);
-            bytes.extend_from_slice(raw);
-        }
-        bytes.push(b'e');
-        bytes
     }
 }
 

@@ -71,7 +71,15 @@ pub fn read_torrent_file_with(path: impl AsRef<Path>, max: u64) -> Result<Vec<u8
 /// # Errors
 /// Those of the reader.
 pub fn read_torrent(from: impl Read) -> io::Result<Vec<u8>> {
-    read_up_to(from, 0, TORRENT_FILE_LEN_MAX)
+    read_torrent_with(from, TORRENT_FILE_LEN_MAX)
+}
+
+/// The same with a limit of `max` bytes; see [`Torrent::parse_with`].
+///
+/// # Errors
+/// Those of the reader.
+pub fn read_torrent_with(from: impl Read, max: u64) -> io::Result<Vec<u8>> {
+    read_up_to(from, 0, max)
 }
 
 /// Room for `expected` bytes is made at once, so that the buffer does not double on its way.
@@ -118,8 +126,9 @@ mod tests {
 
     #[test]
     fn endless_input_is_read_until_it_is_too_long() {
-        let bytes = read_torrent(io::repeat(b'd')).unwrap();
-        assert_eq!(bytes.len() as u64, TORRENT_FILE_LEN_MAX + 1);
-        assert!(matches!(Torrent::parse(&bytes), Err(TorrentError::FileTooLong { .. })));
+        let bytes = read_torrent_with(io::repeat(b'd'), 1000).unwrap();
+        assert_eq!(bytes.len(), 1001);
+        let refused = Torrent::parse_with(&bytes, 1000);
+        assert!(matches!(refused, Err(TorrentError::FileTooLong { .. })));
     }
 }

@@ -12,6 +12,7 @@ use clap::Parser;
 use clap::Subcommand;
 
 use crate::args_file::EditArgs;
+use crate::args_file::LimitArgs;
 use crate::args_file::MagnetArgs;
 use crate::args_file::ShowArgs;
 use crate::args_scan::CreateArgs;
@@ -90,6 +91,8 @@ pub(crate) struct GetArgs {
     #[arg(long)]
     pub(crate) sparse: bool,
     #[command(flatten)]
+    pub(crate) limit: LimitArgs,
+    #[command(flatten)]
     pub(crate) session: SessionArgs,
     #[command(flatten)]
     pub(crate) output_mode: OutputArgs,
@@ -103,6 +106,8 @@ pub(crate) struct SeedArgs {
     /// .torrent files, directories of them, or `-` for one on stdin
     #[arg(value_name = "TORRENT", required = true)]
     pub(crate) torrents: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) limit: LimitArgs,
     #[command(flatten)]
     pub(crate) session: SessionArgs,
     #[command(flatten)]

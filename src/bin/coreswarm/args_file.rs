@@ -7,6 +7,16 @@ use clap::ArgGroup;
 use clap::Args;
 use clap::ValueEnum;
 
+use crate::units::parse_size;
+
+/// What a .torrent file may cost.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct LimitArgs {
+    /// Bytes of the largest .torrent file that is taken
+    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = parse_size)]
+    pub(crate) torrent_file_limit: u64,
+}
+
 #[derive(Args, Debug)]
 pub(crate) struct ShowArgs {
     /// A .torrent file, a magnet link, the URL of a .torrent file, or `-` for stdin
@@ -15,6 +25,8 @@ pub(crate) struct ShowArgs {
     /// One JSON object instead of text
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) limit: LimitArgs,
 }
 
 #[derive(Args, Debug)]
@@ -22,12 +34,14 @@ pub(crate) struct MagnetArgs {
     /// The .torrent file, or `-` for stdin
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) limit: LimitArgs,
 }
 
 #[derive(Args, Debug)]
 #[command(group = ArgGroup::new("change").required(true).multiple(true))]
 pub(crate) struct EditArgs {
-    /// The .torrent file; it is replaced in one step, unless -o says otherwise
+    /// The .torrent file, replaced in one step unless -o says otherwise; `-` for stdin
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
     /// Write here and leave FILE alone
@@ -67,6 +81,8 @@ pub(crate) struct EditArgs {
     /// Whether peers may come from trackers only; changes the info hash
     #[arg(long, value_name = "YES|NO", group = "change")]
     pub(crate) private: Option<YesNo>,
+    #[command(flatten)]
+    pub(crate) limit: LimitArgs,
 }
 
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]

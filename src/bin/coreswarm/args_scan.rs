@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::ArgGroup;
 use clap::Args;
 
+use crate::args_file::LimitArgs;
 use crate::units::parse_size;
 
 #[derive(Args, Debug)]
@@ -71,6 +72,8 @@ pub(crate) struct VerifyArgs {
     /// Begin anew, even if an earlier call was interrupted
     #[arg(long)]
     pub(crate) restart: bool,
+    #[command(flatten)]
+    pub(crate) limit: LimitArgs,
 }
 
 /// Bytes per piece, or as many as suit.

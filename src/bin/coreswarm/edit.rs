@@ -4,17 +4,21 @@ use std::io;
 use std::io::Write;
 
 use anyhow::Context;
+use anyhow::bail;
 use coreswarm::EditedTorrent;
 use coreswarm::TorrentEdit;
-use coreswarm::read_torrent_file;
 
 use crate::args_file::EditArgs;
 use crate::args_file::YesNo;
 use crate::escape::escape;
+use crate::source;
 use crate::write_file::write_file;
 
 pub(crate) fn edit(args: &EditArgs) -> anyhow::Result<()> {
-    let bytes = read_torrent_file(&args.file)?;
+    if args.output.is_none() && args.file.as_os_str() == "-" {
+        bail!("expected -o OUT with a .torrent file on stdin, got none; name the file to write");
+    }
+    let bytes = source::read_file(&args.file, args.limit.torrent_file_limit)?.bytes;
     let edited = wanted(args).apply(&bytes).with_context(|| format!("{:?}", args.file))?;
     let output = args.output.as_ref().unwrap_or(&args.file);
     let mut out = io::stdout().lock();
@@ -28,7 +32,7 @@ pub(crate) fn edit(args: &EditArgs) -> anyhow::Result<()> {
 }
 
 fn wanted(args: &EditArgs) -> TorrentEdit {
-    let mut edit = TorrentEdit::new();
+    let mut edit = TorrentEdit::new().file_len_max(args.limit.torrent_file_limit);
     if args.no_trackers || !args.tracker.is_empty() {
         edit = edit.trackers(args.tracker.iter().map(|url| vec![url.clone()]).collect());
     }

@@ -23,7 +23,7 @@ use crate::select;
 use crate::signals::StopFlag;
 use crate::source;
 use crate::source::Found;
-use crate::source::Web;
+use crate::source::Means;
 use crate::start;
 use crate::write_file::write_file;
 
@@ -49,9 +49,12 @@ pub(crate) fn get(args: &GetArgs) -> anyhow::Result<()> {
 
 fn addition(args: &GetArgs) -> anyhow::Result<AddTorrent> {
     let session = &args.session;
-    let tracker_ca = session.tracker_ca.as_deref();
-    let web = Web { tracker_ca, allow_private: session.allow_private_trackers };
-    let add = match source::find(&args.source, web)? {
+    let means = Means {
+        tracker_ca: session.tracker_ca.as_deref(),
+        allow_private: session.allow_private_trackers,
+        ..Means::new(args.limit)
+    };
+    let add = match source::find(&args.source, means)? {
         Found::File(file) => {
             if let Some(path) = &args.save_torrent {
                 write_file(path, &file.bytes)?;

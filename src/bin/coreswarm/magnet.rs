@@ -7,6 +7,6 @@ use crate::args_file::MagnetArgs;
 use crate::source;
 
 pub(crate) fn magnet(args: &MagnetArgs) -> anyhow::Result<()> {
-    let link = source::read_file(&args.file)?.torrent.magnet();
+    let link = source::read_file(&args.file, args.limit.torrent_file_limit)?.torrent.magnet();
     Ok(writeln!(io::stdout().lock(), "{link}")?)
 }

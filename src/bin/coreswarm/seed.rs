@@ -30,8 +30,8 @@ pub(crate) fn seed(args: &SeedArgs) -> anyhow::Result<()> {
     let stop = StopFlag::install()?;
     let mut additions = Vec::new();
     for file in torrent_files(&args.torrents)? {
-        let add =
-            AddTorrent::from_torrent(source::read_file(&file)?.torrent).directory(&args.directory);
+        let torrent = source::read_file(&file, args.limit.torrent_file_limit)?.torrent;
+        let add = AddTorrent::from_torrent(torrent).directory(&args.directory);
         check_files(&args.directory, &add)?;
         additions.push(add.peers(args.session.peer.iter().copied()));
     }

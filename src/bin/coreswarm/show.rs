@@ -13,12 +13,12 @@ use crate::escape::escape;
 use crate::show_json;
 use crate::source;
 use crate::source::Found;
-use crate::source::Web;
+use crate::source::Means;
 use crate::units::bytes;
 use crate::utc;
 
 pub(crate) fn show(args: &ShowArgs) -> anyhow::Result<()> {
-    let found = source::find(&args.source, Web::default())?;
+    let found = source::find(&args.source, Means::new(args.limit))?;
     let mut out = io::BufWriter::new(io::stdout().lock());
     match (found, args.json) {
         (Found::File(file), true) => writeln!(out, "{}", show_json::torrent(&file.torrent))?,

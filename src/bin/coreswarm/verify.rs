@@ -38,7 +38,7 @@ const STATES: [(PieceState, &str); 6] = [
 ];
 
 pub(crate) fn verify(args: &VerifyArgs) -> anyhow::Result<()> {
-    let torrent = Arc::new(source::read_file(&args.file)?.torrent);
+    let torrent = Arc::new(source::read_file(&args.file, args.limit.torrent_file_limit)?.torrent);
     let stop = StopFlag::install()?;
     let saved = SavedState::of(&torrent, &args.directory);
     let mut verifier = Verifier::new(Arc::clone(&torrent), &args.directory).mapping(true);

@@ -274,10 +274,11 @@ fn a_torrent_is_fetched_whatever_way_it_goes_and_refused_with_a_reason() {
         "/found" => respond(stream, "200 OK", b"d4:infodee"),
         "/moved" => respond(stream, "302 Found\r\nLocation: /found", b""),
         "/circle" => respond(stream, "302 Found\r\nLocation: /circle", b""),
-        "/large" => respond(stream, "200 OK", &vec![b'x'; 64 * 1024 * 1024 + 1]),
+        "/large" => respond(stream, "200 OK", &[b'x'; 1001]),
         _ => respond(stream, "403 Forbidden", b"<html>"),
     });
-    let fetch = |path: &str| FetchTorrent::new(format!("http://{address}{path}")).fetch();
+    let fetch =
+        |path: &str| FetchTorrent::new(format!("http://{address}{path}")).len_max(1000).fetch();
     assert_eq!(fetch("/found").unwrap(), b"d4:infodee");
     assert_eq!(fetch("/moved").unwrap(), b"d4:infodee");
     let reason = |path: &str| fetch(path).unwrap_err().to_string();
@@ -285,7 +286,7 @@ fn a_torrent_is_fetched_whatever_way_it_goes_and_refused_with_a_reason() {
     assert!(reason(of_a_key).contains("200 from http://") && reason(of_a_key).contains("403"));
     assert!(!reason(of_a_key).contains("secret"));
     assert!(reason("/circle").contains("at most 5 redirects"), "{}", reason("/circle"));
-    assert!(reason("/large").contains("at most 67108864 bytes"), "{}", reason("/large"));
+    assert!(reason("/large").contains("at most 1000 bytes"), "{}", reason("/large"));
     let wrong = FetchTorrent::new("ftp://me:secret@host/x").fetch().unwrap_err().to_string();
     assert!(wrong.contains("http:// or https://, got `ftp://host/x`"), "{wrong}");
     let roots = FetchTorrent::new("https://host/").tracker_ca("/nowhere").fetch();

@@ -23,6 +23,7 @@ pub struct FetchTorrent {
     tracker_ca: Option<PathBuf>,
     allow_private: bool,
     timeout: Duration,
+    len_max: u64,
 }
 
 /// Why a .torrent file could not be fetched. No message shows a password or passkey of the URL.
@@ -69,6 +70,7 @@ impl FetchTorrent {
             tracker_ca: None,
             allow_private: false,
             timeout: TORRENT_FETCH_TIMEOUT,
+            len_max: TORRENT_FILE_LEN_MAX,
         }
     }
 
@@ -97,6 +99,13 @@ impl FetchTorrent {
         self
     }
 
+    /// Bytes of the largest file that is taken, at most 4 GiB; what is longer is not read to its
+    /// end. Default 64 MiB.
+    pub fn len_max(mut self, max: u64) -> FetchTorrent {
+        self.len_max = max.min(u32::MAX.into());
+        self
+    }
+
     /// The bytes behind the URL; whether they are a torrent is for
     /// [`Torrent::parse`](crate::Torrent::parse). Blocks, until the time-out at most (the system's
     /// resolver may add its own).
@@ -110,8 +119,8 @@ impl FetchTorrent {
         }
         let bounds = Bounds {
             timeout: self.timeout,
-            body_max: TORRENT_FILE_LEN_MAX as usize,
-            inflated_max: TORRENT_FILE_LEN_MAX as usize,
+            body_max: self.len_max as usize,
+            inflated_max: self.len_max as usize,
             allows_downgrade: false,
         };
         let failed = |message| FetchError::Failed { url: shown(), message };
