@@ -65,13 +65,13 @@ pub(crate) enum Command {
 
 #[derive(Args, Debug)]
 pub(crate) struct GetArgs {
-    /// A .torrent file, the URL of one, or `-` for stdin
-    #[arg(value_name = "FILE|URL")]
+    /// A .torrent file, a magnet link, the URL of a .torrent file, or `-` for stdin
+    #[arg(value_name = "FILE|MAGNET|URL")]
     pub(crate) source: OsString,
     /// Where the torrent's files shall lie
     #[arg(short, long, value_name = "DIR", default_value = ".")]
     pub(crate) output: PathBuf,
-    /// Keep the .torrent file here
+    /// Keep the .torrent file here; a magnet link's, once peers have sent what it is
     #[arg(long, value_name = "FILE")]
     pub(crate) save_torrent: Option<PathBuf>,
     /// Download these files only: numbers from 0 and ranges, as 0,2,4-6, or names and ends of

@@ -12,6 +12,7 @@ use coreswarm::TorrentState;
 use coreswarm::TorrentStats;
 
 use crate::args::GetArgs;
+use crate::arrival::Arrival;
 use crate::clock::now;
 use crate::failure::EXIT_ERROR;
 use crate::failure::EXIT_STORAGE;
@@ -20,6 +21,7 @@ use crate::look;
 use crate::look::STATS_INTERVAL;
 use crate::report::Report;
 use crate::select;
+use crate::select::Pick;
 use crate::signals::StopFlag;
 use crate::source;
 use crate::source::Found;
@@ -29,9 +31,14 @@ use crate::write_file::write_file;
 
 pub(crate) fn get(args: &GetArgs) -> anyhow::Result<()> {
     let stop = StopFlag::install()?;
-    let add = addition(args)?;
+    let found = found(args)?;
+    let is_lonely = args.session.peer.is_empty() && names_nobody(&found);
+    let arrival = match &found {
+        Found::File(_) => Arrival::over(),
+        Found::Magnet(_) => Arrival::awaited(args.save_torrent.as_deref()),
+    };
+    let add = addition(args, found)?;
     let (name, total) = (add.torrent().name().to_owned(), add.torrent().total_length());
-    let is_lonely = add.torrent().trackers().is_empty() && args.session.peer.is_empty();
     let session = start::session(&args.session)?;
     let report = Report::new(args.output_mode, &name, total);
     let alerts = session.alerts();
@@ -40,30 +47,44 @@ pub(crate) fn get(args: &GetArgs) -> anyhow::Result<()> {
     if is_lonely {
         report.note("no tracker and no --peer: waiting for peers to connect to us");
     }
-    let mut download = Download::new(args, report, alerts, handle);
+    let mut download = Download::new(args, report, alerts, handle, arrival);
     let result = download.run(&stop);
     download.report.finish();
     let ended = start::shutdown(session);
     result.and(ended)
 }
 
-fn addition(args: &GetArgs) -> anyhow::Result<AddTorrent> {
+/// What is to be downloaded; a .torrent file is saved if asked to.
+fn found(args: &GetArgs) -> anyhow::Result<Found> {
     let session = &args.session;
     let means = Means {
         tracker_ca: session.tracker_ca.as_deref(),
         allow_private: session.allow_private_trackers,
         ..Means::new(args.limit)
     };
-    let add = match source::find(&args.source, means)? {
-        Found::File(file) => {
-            if let Some(path) = &args.save_torrent {
-                write_file(path, &file.bytes)?;
-            }
-            AddTorrent::from_torrent(file.torrent)
-        }
-        Found::Magnet(_) if args.save_torrent.is_some() => {
-            bail!("expected a .torrent file or the URL of one to save, got a magnet link")
-        }
+    let found = source::find(&args.source, means)?;
+    if let (Found::File(file), Some(path)) = (&found, &args.save_torrent) {
+        write_file(path, &file.bytes)?;
+    }
+    Ok(found)
+}
+
+/// Whether peers can only come to us.
+fn names_nobody(found: &Found) -> bool {
+    match found {
+        Found::File(file) => file.torrent.trackers().is_empty(),
+        Found::Magnet(magnet) => magnet.trackers.is_empty() && magnet.peers.is_empty(),
+    }
+}
+
+fn addition(args: &GetArgs, found: Found) -> anyhow::Result<AddTorrent> {
+    let has_names = args.select.iter().any(|pick| matches!(pick, Pick::Name(_)));
+    let add = match found {
+        Found::File(file) => AddTorrent::from_torrent(file.torrent),
+        Found::Magnet(_) if has_names => bail!(
+            "expected file numbers for --select, got names; what a magnet link leads to has no \
+             names yet"
+        ),
         Found::Magnet(magnet) => AddTorrent::from_magnet(*magnet),
     };
     let allocation = if args.sparse { Allocation::Sparse } else { Allocation::Full };
@@ -86,6 +107,7 @@ struct Download<'a> {
     report: Report,
     alerts: Alerts,
     handle: TorrentHandle,
+    arrival: Arrival<'a>,
     started: Instant,
     finished: Option<Instant>,
     next_stats: Instant,
@@ -100,6 +122,7 @@ impl<'a> Download<'a> {
         report: Report,
         alerts: Alerts,
         handle: TorrentHandle,
+        arrival: Arrival<'a>,
     ) -> Download<'a> {
         let started = now();
         Download {
@@ -107,6 +130,7 @@ impl<'a> Download<'a> {
             report,
             alerts,
             handle,
+            arrival,
             started,
             finished: None,
             next_stats: started,
@@ -120,6 +144,7 @@ impl<'a> Download<'a> {
         while !stop.is_raised() {
             self.read_alerts()?;
             let stats = self.handle.stats();
+            self.arrival.look(&self.handle, &self.report)?;
             self.report.bar(&stats);
             if now() >= self.next_stats {
                 self.next_stats = now() + STATS_INTERVAL;
@@ -161,6 +186,10 @@ impl<'a> Download<'a> {
         let Some(finished) = self.finished else {
             self.finished = Some(now());
             self.report.finished(stats, self.started.elapsed().as_secs_f64())?;
+            if let Some(path) = self.arrival.unsaved() {
+                let why = "no peer had all of its piece layers";
+                self.report.error(None, &format!("{path:?} was not written: {why}"))?;
+            }
             if wants_seeding {
                 self.report.seeding(&self.handle.name(), stats)?;
             }

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 
 use coreswarm::InfoHashes;
+use coreswarm::Torrent;
 use coreswarm::TorrentState;
 use coreswarm::TorrentStats;
 use serde_json::Value;
@@ -37,6 +38,17 @@ fn with_names(mut event: Value, hashes: &InfoHashes) -> Value {
 
 pub(crate) fn seeding(stats: &TorrentStats) -> Value {
     with_names(json!({ "event": "seeding" }), &stats.info_hashes)
+}
+
+pub(crate) fn metadata(torrent: &Torrent) -> Value {
+    let event = json!({
+        "event": "metadata",
+        "name": torrent.name(),
+        "total_bytes": torrent.total_length(),
+        "piece_count": torrent.piece_count(),
+        "private": torrent.is_private(),
+    });
+    with_names(event, &torrent.info_hashes())
 }
 
 pub(crate) fn finished(stats: &TorrentStats, seconds: f64) -> Value {

@@ -3,6 +3,7 @@
 mod args;
 mod args_file;
 mod args_scan;
+mod arrival;
 mod clock;
 mod create;
 mod demo;

@@ -35,6 +35,11 @@ impl Progress {
         Progress { bar }
     }
 
+    /// The name is known only now.
+    pub(crate) fn rename(&self, name: &str) {
+        self.bar.set_prefix(short(&escape(name)));
+    }
+
     pub(crate) fn hidden() -> Progress {
         Progress { bar: ProgressBar::hidden() }
     }
@@ -86,6 +91,7 @@ fn line(stats: &TorrentStats) -> String {
     let pieces = format!("{}/{} pieces", stats.have_count, stats.piece_count);
     let peers = format!("{} peers ({} seeds)", stats.peer_count, stats.seed_count);
     match stats.state {
+        TorrentState::Metadata => format!("fetching metadata, {peers}"),
         TorrentState::Checking => format!("checking, {pieces} there"),
         TorrentState::Downloading => {
             let (down, up) = (rate(stats.download_rate), rate(stats.upload_rate));

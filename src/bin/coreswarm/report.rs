@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use coreswarm::Alert;
 use coreswarm::AlertKind;
+use coreswarm::Torrent;
 use coreswarm::TorrentStats;
 
 use crate::args::OutputArgs;
@@ -51,6 +52,18 @@ impl Report {
 
     pub(crate) fn bar_text(&self, done: u64, text: String) {
         self.progress.show_text(done, text);
+    }
+
+    /// What a magnet link leads to is known.
+    pub(crate) fn metadata(&self, torrent: &Torrent) -> anyhow::Result<()> {
+        if self.mode.json {
+            json::print(&json::metadata(torrent))?;
+        } else {
+            let (name, total) = (escape(torrent.name()), bytes(torrent.total_length()));
+            self.progress.rename(torrent.name());
+            self.progress.print(&format!("metadata received: {name}, {total}"));
+        }
+        Ok(())
     }
 
     pub(crate) fn finished(&self, stats: &TorrentStats, seconds: f64) -> anyhow::Result<()> {

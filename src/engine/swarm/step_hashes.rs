@@ -143,6 +143,8 @@ impl Swarm {
             Ok(Learnt::Roots) => {
                 if let Some(torrent) = self.layers.hand_over(&self.torrent, turn.hasher.lanes()) {
                     self.torrent = Arc::new(torrent);
+                    // Whoever keeps it as a file needs the layers, too.
+                    self.known.publish(Some(Arc::clone(&self.torrent)));
                 }
                 self.handle_roots();
             }
