@@ -87,6 +87,28 @@ pub(crate) enum Hashes {
     Reject,
 }
 
+/// What a peer makes of requests for metadata (BEP 9).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) enum Metadata {
+    /// It does not speak of metadata at all.
+    #[default]
+    Unspoken,
+    Honest,
+    /// Every part is wrong.
+    Garbage,
+    /// This part is wrong.
+    Spoils {
+        part: u32,
+    },
+    /// It claims 32 MiB, and sends what is asked for.
+    Huge,
+    /// It claims some bytes too many.
+    OtherSize,
+    Rejects,
+    /// It never answers.
+    Stalls,
+}
+
 /// The whole behaviour; the default is an honest seed with the fast extension.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Conduct {
@@ -95,6 +117,7 @@ pub(crate) struct Conduct {
     pub(crate) serving: Serving,
     pub(crate) speaks: Speaks,
     pub(crate) hashes: Hashes,
+    pub(crate) metadata: Metadata,
     /// Sent after handshake and claim, as it is.
     pub(crate) opening: Vec<u8>,
     /// Sent again and again at this interval.
@@ -116,6 +139,11 @@ impl Conduct {
     /// A peer that claims everything and serves in this manner.
     pub(crate) fn serving(serving: Serving) -> Conduct {
         Conduct { serving, ..Conduct::default() }
+    }
+
+    /// An honest seed that answers requests for metadata in this manner.
+    pub(crate) fn telling(metadata: Metadata) -> Conduct {
+        Conduct { metadata, ..Conduct::default() }
     }
 
     /// A peer that knows the torrent by this version alone.

@@ -7,6 +7,8 @@ pub(crate) mod clock;
 pub(crate) mod conduct;
 pub(crate) mod contents;
 pub(crate) mod disk;
+pub(crate) mod facts;
+pub(crate) mod librarian;
 pub(crate) mod names;
 pub(crate) mod net;
 pub(crate) mod oracle;

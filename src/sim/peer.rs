@@ -23,6 +23,8 @@ use crate::sim::conduct::Conduct;
 use crate::sim::conduct::Greeting;
 use crate::sim::conduct::Serving;
 use crate::sim::conduct::Speaks;
+use crate::sim::facts::PeerFacts;
+use crate::sim::librarian;
 use crate::sim::names;
 
 /// Requests under way of a scripted leech.
@@ -30,24 +32,6 @@ const WINDOW: usize = 8;
 
 /// `(piece, begin, length)` as on the wire.
 type Block = (u32, u32, u32);
-
-/// What happened on the connection, for oracles.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct PeerFacts {
-    pub(crate) has_shaken_hands: bool,
-    pub(crate) is_closed: bool,
-    pub(crate) request_count: u32,
-    pub(crate) block_count: u32,
-    /// It was greeted by a name that it does not know.
-    pub(crate) is_misnamed: bool,
-    pub(crate) hash_request_count: u32,
-    /// Blocks sent with a wrong bit.
-    pub(crate) lie_count: u32,
-    /// Since when the other side is unchoked, interested and asks for nothing.
-    pub(crate) idle_since: Option<Instant>,
-    /// The other side sent bytes that no correct engine sends.
-    pub(crate) complaint: Option<String>,
-}
 
 /// A connection of a scripted peer.
 #[derive(Debug)]
@@ -60,6 +44,8 @@ pub(crate) struct Peer {
     head: Vec<u8>,
     decoder: Decoder,
     is_fast: bool,
+    /// The id under which the other side takes metadata messages.
+    metadata_id: Option<u8>,
     /// Bytes to send, and whether a send is under way.
     out: VecDeque<u8>,
     is_sending: bool,
@@ -97,6 +83,7 @@ impl Peer {
             head: Vec::new(),
             decoder: Decoder::new(MessageLimits::new(pieces)),
             is_fast: false,
+            metadata_id: None,
             out: VecDeque::new(),
             is_sending: false,
             wants_close: false,
@@ -285,6 +272,7 @@ impl Peer {
             }
             Claim::Unsaid => {}
         }
+        self.say(&librarian::introduction(&self.bundle, self.conduct.metadata));
         let opening = std::mem::take(&mut self.conduct.opening);
         self.say(&opening);
         if self.conduct.serving != Serving::Choked {
@@ -343,8 +331,16 @@ impl Peer {
             }
             Message::Reject { piece, begin, length } => self.handle_reject((piece, begin, length)),
             Message::HashRequest(request) => self.handle_hash_request(request),
+            Message::Extended { id: 0, payload } => self.metadata_id = librarian::their_id(payload),
+            Message::Extended { id: librarian::OWN_ID, payload } => self.handle_metadata(payload),
             _ => {}
         }
+    }
+
+    fn handle_metadata(&mut self, payload: &[u8]) {
+        let (manner, to) = (self.conduct.metadata, self.metadata_id);
+        let answer = librarian::handle(&self.bundle, manner, to, payload, &mut self.facts);
+        self.say(&answer);
     }
 
     fn handle_hash_request(&mut self, request: HashRequest) {

@@ -9,10 +9,10 @@ use crate::base::instant::Instant;
 use crate::base::rng::Rng;
 use crate::sim::bundle::Bundle;
 use crate::sim::conduct::Conduct;
+use crate::sim::facts::PeerFacts;
 use crate::sim::net::EndId;
 use crate::sim::net::Net;
 use crate::sim::peer::Peer;
-use crate::sim::peer::PeerFacts;
 
 /// One conduct, one address, any number of connections.
 #[derive(Debug)]

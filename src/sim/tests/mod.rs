@@ -3,6 +3,7 @@
 mod bad_peers;
 mod chaos;
 mod files;
+mod librarians;
 mod life;
 mod magnets;
 mod names;
