@@ -20,6 +20,7 @@ use std::time::Duration;
 use crate::base::ids::TorrentId;
 use crate::content::make::TorrentVersion;
 use crate::engine::add::PieceOrder;
+use crate::engine::alert::AlertKind;
 use crate::engine::settings::Settings;
 use crate::sim::bundle::Bundle;
 use crate::sim::world::core::LINE;
@@ -60,4 +61,14 @@ fn add_torrent(world: &mut World, site: usize, bundle: &Bundle, peers: &[SocketA
     world.know(bundle);
     let now = world.now;
     world.sites[site].add(now, bundle, 0, PieceOrder::RarestFirst, peers.to_vec())
+}
+
+/// Addresses that the site banned.
+fn banned(world: &World, site: usize) -> Vec<SocketAddr> {
+    let alerts = world.sites[site].alerts().iter();
+    let banned = alerts.filter_map(|alert| match &alert.kind {
+        AlertKind::PeerBanned { address, .. } => Some(*address),
+        _ => None,
+    });
+    banned.collect()
 }

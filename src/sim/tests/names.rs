@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use super::MINUTE;
 use super::add_leech;
 use super::add_seed;
+use super::banned;
 use super::seeds;
 use crate::content::make::TorrentMaker;
 use crate::content::make::TorrentVersion;
@@ -45,15 +46,6 @@ fn add_all(world: &mut World, conducts: &[Conduct], bundle: &Bundle) -> Vec<Sock
         world.strangers[at].address()
     };
     conducts.iter().map(add).collect()
-}
-
-fn banned(world: &World, site: usize) -> Vec<SocketAddr> {
-    let alerts = world.sites[site].alerts().iter();
-    let banned = alerts.filter_map(|alert| match &alert.kind {
-        AlertKind::PeerBanned { address, .. } => Some(*address),
-        _ => None,
-    });
-    banned.collect()
 }
 
 fn assert_no_complaints(world: &World) {

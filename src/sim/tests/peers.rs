@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::MINUTE;
 use super::add_leech;
 use super::add_seed;
+use super::banned;
 use super::seeds;
 use crate::engine::alert::AlertKind;
 use crate::engine::command::Command;
@@ -18,16 +19,6 @@ use crate::sim::conduct::Greeting;
 use crate::sim::conduct::Serving;
 use crate::sim::net::Weather;
 use crate::sim::world::core::World;
-
-/// Addresses that the site banned.
-fn banned(world: &World, site: usize) -> Vec<SocketAddr> {
-    let alerts = world.sites[site].alerts().iter();
-    let banned = alerts.filter_map(|alert| match &alert.kind {
-        AlertKind::PeerBanned { address, .. } => Some(*address),
-        _ => None,
-    });
-    banned.collect()
-}
 
 /// A leech that knows these strangers alone; runs until it is complete.
 fn download_from(

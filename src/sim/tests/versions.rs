@@ -1,6 +1,5 @@
 //! Torrents of v2 and hybrids: who spoils a piece, and torrents that contradict themselves.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::MINUTE;
@@ -8,6 +7,7 @@ use super::VERSIONS;
 use super::add_leech;
 use super::add_seed;
 use super::add_torrent;
+use super::banned;
 use super::seeds;
 use crate::base::ids::FileIndex;
 use crate::base::status::TorrentState;
@@ -29,15 +29,6 @@ fn small_files(seed: u64, version: TorrentVersion) -> Bundle {
         maker.file([format!("{n:02}")], 1 + n * 7919 % 16_384)
     });
     Bundle::of_version(seed, maker, PIECE_LEN, version)
-}
-
-fn banned(world: &World, site: usize) -> Vec<SocketAddr> {
-    let alerts = world.sites[site].alerts().iter();
-    let banned = alerts.filter_map(|alert| match &alert.kind {
-        AlertKind::PeerBanned { address, .. } => Some(*address),
-        _ => None,
-    });
-    banned.collect()
 }
 
 fn error(world: &World, site: usize) -> Option<String> {
