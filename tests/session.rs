@@ -10,6 +10,7 @@ use coreswarm::AddTorrent;
 use coreswarm::AlertKind;
 use coreswarm::Alerts;
 use coreswarm::AskError;
+use coreswarm::Magnet;
 use coreswarm::Priority;
 use coreswarm::Session;
 use coreswarm::Sha1;
@@ -252,4 +253,55 @@ fn sessions_one_after_the_other_leave_at_most_one_descriptor_per_shard() {
     let (fds, threads) = usage();
     assert!(fds <= fds_before + ROUNDS, "{fds_before} before, {fds} after {ROUNDS} sessions");
     assert!(threads <= threads_before, "{threads_before} threads before, {threads} after");
+}
+
+#[test]
+fn a_magnet_is_a_torrent_from_the_start_and_known_as_soon_as_a_peer_told_it() {
+    let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let file = make(from.path(), 9, 400_000);
+    let torrent = addition(&file, from.path());
+    let hash = torrent.torrent().info_hash();
+    let (seeding, fetching) = (start(1), start(2));
+    let port = seeding.listen_addresses()[0].port();
+    // The peer stands in the link, by a name that has to be resolved.
+    let link = format!("magnet:?xt=urn:btih:{hash}&dn=guess&x.pe=localhost:{port}");
+    let magnet = || AddTorrent::from_magnet(Magnet::parse(&link).unwrap()).directory(to.path());
+    let fetched = fetching.add(magnet()).unwrap();
+    assert!(fetched.torrent().is_none() && fetched.name() == "guess");
+    assert_eq!(fetched.wait_metadata(Duration::from_millis(50)).map(|got| got.is_none()), Ok(true));
+    assert_eq!(fetched.stats().piece_count, 0);
+    assert_eq!(fetched.status().unwrap().stats.state, TorrentState::Metadata);
+    let again = fetching.add(magnet()).map(drop);
+    assert!(matches!(again, Err(AddError::AlreadyThere { id }) if id == fetched.id()));
+    let seed = seeding.add(torrent).unwrap();
+    assert_eq!(seed.wait_finished(LIMIT), Ok(TorrentState::Seeding));
+    // The peer did not have it at first, and who goes on tries everybody at once.
+    fetched.recheck().unwrap();
+    fetched.pause().unwrap();
+    fetched.resume().unwrap();
+    let known = fetched.wait_metadata(LIMIT).unwrap().expect("a peer has it");
+    assert_eq!((known.name(), known.info_hash()), ("file-9", hash));
+    assert_eq!(fetched.wait_finished(LIMIT), Ok(TorrentState::Seeding));
+    assert_eq!((fetched.name(), fetched.stats().piece_count), ("file-9".to_owned(), 25));
+    assert!(fetching.shutdown(LIMIT).is_clean() && seeding.shutdown(LIMIT).is_clean());
+    let read = |dir: &Path| fs::read(dir.join("file-9")).unwrap();
+    assert!(read(from.path()) == read(to.path()), "the bytes differ");
+}
+
+#[test]
+fn a_magnet_that_nobody_knows_is_removed_and_ends_with_its_session() {
+    let dir = tempfile::tempdir().unwrap();
+    let session = start(1);
+    let magnet = |seed: &[u8]| {
+        let link = format!("magnet:?xt=urn:btih:{}", Sha1::of(seed));
+        AddTorrent::from_magnet(Magnet::parse(&link).unwrap()).directory(dir.path())
+    };
+    let removed = session.add(magnet(b"one")).unwrap();
+    removed.remove().unwrap();
+    assert_eq!(removed.wait_metadata(LIMIT).map(drop), Err(AskError::Gone));
+    let paused = session.add(magnet(b"two").paused(true)).unwrap();
+    assert_eq!(paused.status().unwrap().stats.state, TorrentState::Paused);
+    session.add(magnet(b"three")).unwrap();
+    assert!(session.shutdown(LIMIT).is_clean());
+    assert!(fs::read_dir(dir.path()).unwrap().next().is_none(), "nothing was made on disk");
 }
