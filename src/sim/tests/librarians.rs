@@ -30,11 +30,8 @@ fn wordy(seed: u64) -> Bundle {
 }
 
 fn is_liar(manner: Metadata) -> bool {
-    match manner {
-        Metadata::Garbage | Metadata::Spoils { .. } => true,
-        Metadata::Huge | Metadata::OtherSize => true,
-        _ => false,
-    }
+    let lies_about_size = matches!(manner, Metadata::Huge | Metadata::OtherSize);
+    lies_about_size || matches!(manner, Metadata::Garbage | Metadata::Spoils { .. })
 }
 
 /// A session that has but a link, among peers of these manners; how long the metadata took.
