@@ -30,12 +30,13 @@ use crate::session::findings::VerifyReport;
 /// ```no_run
 /// use std::ops::ControlFlow;
 ///
-/// use coreswarm::AddTorrent;
+/// use coreswarm::Torrent;
 /// use coreswarm::Verifier;
+/// use coreswarm::read_torrent_file;
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let add = AddTorrent::from_file("debian.torrent")?;
-/// let verifier = Verifier::new(std::sync::Arc::clone(add.torrent()), "downloads");
+/// let torrent = Torrent::parse(&read_torrent_file("debian.torrent")?)?;
+/// let verifier = Verifier::new(torrent, "downloads");
 /// let report = verifier.run(|_| ControlFlow::Continue(()))?;
 /// for file in report.files() {
 ///     println!("{:?}: {:?}", file.path, file.state);
