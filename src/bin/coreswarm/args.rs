@@ -17,6 +17,7 @@ use crate::args_file::MagnetArgs;
 use crate::args_file::ShowArgs;
 use crate::args_scan::CreateArgs;
 use crate::args_scan::VerifyArgs;
+use crate::bench::BenchArgs;
 use crate::failure::EXIT_CODES;
 use crate::select::Pick;
 use crate::select::parse_pick;
@@ -61,6 +62,9 @@ pub(crate) enum Command {
     /// Make a payload, seed it, download it twice over loopback, compare every byte
     #[command(after_help = EXIT_CODES)]
     Demo(DemoArgs),
+    /// Load an engine with raw peers and measure it: any engine that speaks BitTorrent
+    #[command(after_help = EXIT_CODES)]
+    Bench(BenchArgs),
 }
 
 #[derive(Args, Debug)]

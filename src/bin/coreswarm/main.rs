@@ -4,6 +4,7 @@ mod args;
 mod args_file;
 mod args_scan;
 mod arrival;
+mod bench;
 mod clock;
 mod create;
 mod demo;
@@ -61,6 +62,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Create(args) => create::create(&args),
         Command::Verify(args) => verify::verify(&args),
         Command::Demo(args) => demo::demo(&args),
+        Command::Bench(args) => bench::bench(&args),
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-const SIZES: [(&str, u64); 9] = [
+/// The short ones are those of 1024, as in other programs' options.
+const SIZES: [(&str, u64); 13] = [
     ("KiB", 1 << 10),
     ("MiB", 1 << 20),
     ("GiB", 1 << 30),
@@ -12,6 +13,10 @@ const SIZES: [(&str, u64); 9] = [
     ("GB", 1_000_000_000),
     ("TB", 1_000_000_000_000),
     ("B", 1),
+    ("K", 1 << 10),
+    ("M", 1 << 20),
+    ("G", 1 << 30),
+    ("T", 1 << 40),
 ];
 
 const DURATIONS: [(&str, f64); 5] =
@@ -91,6 +96,7 @@ mod tests {
         assert_eq!(parse_size("256MiB"), Ok(256 << 20));
         assert_eq!(parse_size("1 gib"), Ok(1 << 30));
         assert_eq!(parse_size("5MB"), Ok(5_000_000));
+        assert_eq!(parse_size("5M"), Ok(5 << 20));
         for bad in ["", "MiB", "-1", "1.5MiB", "1XB", "99999999999TiB"] {
             assert!(parse_size(bad).is_err(), "{bad}");
         }

@@ -1,6 +1,7 @@
 //! Seeding peers on one thread: they hold the payload in memory and answer with gathered writes.
 
 use std::collections::VecDeque;
+use std::fs;
 use std::net::SocketAddr;
 use std::net::TcpListener;
 use std::time::Duration;
@@ -9,14 +10,18 @@ use std::time::Instant;
 use anyhow::Context;
 use anyhow::Result;
 use anyhow::bail;
+use anyhow::ensure;
 
-use crate::metainfo::BLOCK;
-use crate::metainfo::Metainfo;
-use crate::poller;
-use crate::poller::Poller;
-use crate::report::Meter;
-use crate::report::Report;
-use crate::server::peer::Peer;
+use crate::bench::args::LeechArgs;
+use crate::bench::metainfo::BLOCK;
+use crate::bench::metainfo::Metainfo;
+use crate::bench::meter::Meter;
+use crate::bench::poller;
+use crate::bench::poller::Poller;
+use crate::bench::report::Report;
+use crate::bench::server::peer::Peer;
+use crate::clock::now;
+use crate::json;
 
 mod peer;
 
@@ -29,27 +34,20 @@ const LOOK: Duration = Duration::from_millis(10);
 /// The listener's number.
 const LISTENER: usize = usize::MAX;
 
-/// Who calls whom.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Role {
-    Accepts,
-    Connects,
-}
-
 /// What all connections count together.
-pub(crate) struct Tally {
+struct Tally {
     /// By block of the whole payload: sent at least once.
     served: Vec<bool>,
     missing: u64,
-    pub(crate) sent: u64,
-    pub(crate) first_request: Option<Instant>,
+    sent: u64,
+    first_request: Option<Instant>,
     /// The last write that carried payload.
-    pub(crate) last_write: Instant,
+    last_write: Instant,
 }
 
 impl Tally {
     /// Counts a block that was queued for sending.
-    pub(crate) fn serve(&mut self, at: usize) {
+    fn serve(&mut self, at: usize) {
         let block = at / BLOCK as usize;
         if let Some(served) = self.served.get_mut(block).filter(|served| !**served) {
             *served = true;
@@ -59,25 +57,45 @@ impl Tally {
 }
 
 /// What a run does.
-pub(crate) struct Plan {
-    pub(crate) role: Role,
-    pub(crate) address: SocketAddr,
-    pub(crate) connections: usize,
-    pub(crate) torrent: Metainfo,
+struct Plan {
+    address: SocketAddr,
+    /// The engine calls us.
+    listens: bool,
+    connections: usize,
+    torrent: Metainfo,
     /// The torrent's payload.
-    pub(crate) data: Vec<u8>,
+    data: Vec<u8>,
     /// The run ends then at the latest.
-    pub(crate) limit: Duration,
+    limit: Duration,
     /// The engine's process.
-    pub(crate) pid: Option<u32>,
+    pid: Option<u32>,
+}
+
+/// `bench leech`: seeding peers that call the engine, or wait to be called.
+pub(crate) fn leech(args: &LeechArgs) -> Result<()> {
+    let torrent = Metainfo::read(&args.torrent)?;
+    let path = args.data.display();
+    let data = fs::read(&args.data).with_context(|| format!("cannot read {path}"))?;
+    let (want, got) = (torrent.size, data.len() as u64);
+    ensure!(want == got, "expected {want} bytes in {path} as the torrent says, got {got}");
+    run(&Plan {
+        address: args.address,
+        listens: args.listen,
+        connections: args.connections.unwrap_or(if args.listen { 1 } else { 10 }).into(),
+        torrent,
+        data,
+        limit: args.seconds,
+        pid: args.engine.pid,
+    })
 }
 
 /// Serves until the engine goes away, has had everything, or the limit is over; then reports.
-pub(crate) fn run(plan: &Plan) -> Result<()> {
+fn run(plan: &Plan) -> Result<()> {
+    poller::room_for(plan.connections)?;
     let mut poller = Poller::new()?;
-    let listener = open(plan.role, plan.address, &poller)?;
+    let listener = open(plan, &poller)?;
     let mut peers: Vec<Peer> = Vec::new();
-    if plan.role == Role::Connects {
+    if !plan.listens {
         for number in 0..plan.connections {
             let stream = poller::connect(plan.address, number)?;
             poller.add(&stream, number)?;
@@ -90,10 +108,10 @@ pub(crate) fn run(plan: &Plan) -> Result<()> {
         missing: blocks,
         sent: 0,
         first_request: None,
-        last_write: Instant::now(),
+        last_write: now(),
     };
-    let meter = turn_until_done(plan, &mut poller, listener.as_ref(), &mut peers, &mut tally)?;
-    report(plan.role, &peers, &tally, meter.as_ref())
+    let mut meter = turn_until_done(plan, &mut poller, listener.as_ref(), &mut peers, &mut tally)?;
+    report(&peers, &tally, meter.as_mut())
 }
 
 fn turn_until_done(
@@ -106,7 +124,7 @@ fn turn_until_done(
     let mut meter = None;
     let mut buffer = vec![0; READ];
     let mut ready = VecDeque::new();
-    let started = Instant::now();
+    let started = now();
     let mut looked = started;
     loop {
         let wait = if ready.is_empty() { LOOK } else { Duration::ZERO };
@@ -123,14 +141,14 @@ fn turn_until_done(
         }
         if meter.is_none() && tally.first_request.is_some() {
             // Not before: the engine may have checked its old files until now.
-            meter = Some(Meter::start(plan.pid)?);
+            meter = Some(Meter::start(plan.pid, now())?);
         }
-        let now = Instant::now();
+        let now = now();
         if now.duration_since(looked) < LOOK {
             continue;
         }
         looked = now;
-        meter.iter_mut().for_each(Meter::sample);
+        meter.iter_mut().for_each(|meter| meter.sample(now));
         let has_all = peers.len() >= plan.connections;
         if has_all && is_over(peers, tally, now) || now.duration_since(started) > plan.limit {
             return Ok(meter);
@@ -161,14 +179,15 @@ fn gather_ready(
     Ok(must_accept)
 }
 
-fn open(role: Role, address: SocketAddr, poller: &Poller) -> Result<Option<TcpListener>> {
-    if role == Role::Connects {
+fn open(plan: &Plan, poller: &Poller) -> Result<Option<TcpListener>> {
+    if !plan.listens {
         return Ok(None);
     }
+    let address = plan.address;
     let listener = TcpListener::bind(address).with_context(|| format!("listening on {address}"))?;
     listener.set_nonblocking(true)?;
     poller.add_listener(&listener, LISTENER)?;
-    println!("listening on {}", listener.local_addr()?);
+    json::print(&json::listening(&listener.local_addr()?))?;
     Ok(Some(listener))
 }
 
@@ -196,17 +215,17 @@ fn is_over(peers: &[Peer], tally: &Tally, now: Instant) -> bool {
     tally.missing == 0 && (is_content || is_quiet)
 }
 
-fn report(role: Role, peers: &[Peer], tally: &Tally, meter: Option<&Meter>) -> Result<()> {
+fn report(peers: &[Peer], tally: &Tally, meter: Option<&mut Meter>) -> Result<()> {
     let (Some(first), Some(meter)) = (tally.first_request, meter) else {
         let closed = peers.iter().filter(|peer| peer.is_closed).count();
         bail!("nothing was asked for; {closed} of {} connections were closed", peers.len());
     };
-    let mut report = Report::new(if role == Role::Accepts { "serve" } else { "leech" });
-    report.rate(tally.sent, tally.last_write.duration_since(first), meter)?;
+    meter.finish(now());
+    let mut report = Report::new("leech");
+    report.rate(tally.sent, tally.last_write.duration_since(first), meter);
     let bytes: Vec<u64> = peers.iter().map(|peer| peer.sent).collect();
     report.spread(&bytes);
     report.count("connections_closed", peers.iter().filter(|p| p.is_closed).count() as u64);
     report.count("blocks_never_asked_for", tally.missing);
-    report.print();
-    Ok(())
+    report.print()
 }

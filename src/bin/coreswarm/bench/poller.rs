@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use anyhow::Result;
+use anyhow::ensure;
 use rustix::event::Timespec;
 use rustix::event::epoll;
 use rustix::net::AddressFamily;
@@ -24,11 +25,21 @@ use rustix::process::setrlimit;
 /// Events taken per wait.
 const EVENTS: usize = 1024;
 
-/// Lets this process have as many descriptors as the system allows it.
-pub(crate) fn raise_descriptor_limit() -> Result<()> {
+/// Descriptors beside those of connections: standard streams, epoll, listener, what is read.
+const SPARE: u64 = 16;
+
+/// Lets this process have as many descriptors as the system allows it, and says so when these are
+/// too few.
+pub(crate) fn room_for(connections: usize) -> Result<()> {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     setrlimit(Resource::Nofile, limit)?;
+    let (needed, allowed) = (connections as u64 + SPARE, limit.maximum.unwrap_or(u64::MAX));
+    ensure!(
+        needed <= allowed,
+        "expected to open {needed} descriptors, the limit is {allowed}; raise it with \
+         `ulimit -Hn {needed}` as root, or take fewer --connections"
+    );
     Ok(())
 }
 

@@ -2,21 +2,28 @@
 
 use std::collections::BTreeSet;
 use std::collections::VecDeque;
+use std::fs;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
+use anyhow::Context;
 use anyhow::Result;
 use anyhow::bail;
-use hdrhistogram::Histogram;
+use anyhow::ensure;
 
-use crate::metainfo::Metainfo;
-use crate::poller;
-use crate::poller::Poller;
-use crate::puller::peer::Peer;
-use crate::report::Meter;
-use crate::report::Report;
+use crate::bench::args::ManyArgs;
+use crate::bench::args::SeedArgs;
+use crate::bench::latencies::Latencies;
+use crate::bench::metainfo::Metainfo;
+use crate::bench::meter::Meter;
+use crate::bench::poller;
+use crate::bench::poller::Poller;
+use crate::bench::puller::peer::Peer;
+use crate::bench::report::Report;
+use crate::clock::now;
 
 mod peer;
 
@@ -29,7 +36,7 @@ const LOOK: Duration = Duration::from_millis(10);
 
 /// When a run is over.
 #[derive(Clone, Copy)]
-pub(crate) enum Goal {
+enum Goal {
     /// So long after the first request.
     Time(Duration),
     /// So many bytes of payload are asked for and received.
@@ -37,39 +44,79 @@ pub(crate) enum Goal {
 }
 
 /// What a run does.
-pub(crate) struct Plan {
-    pub(crate) address: SocketAddr,
+struct Plan {
+    address: SocketAddr,
     /// The torrent of each connection.
-    pub(crate) torrents: Vec<Arc<Metainfo>>,
+    torrents: Vec<Arc<Metainfo>>,
     /// Requests in flight per connection.
-    pub(crate) depth: usize,
+    depth: usize,
     /// Pause of a connection between its requests; without one it keeps `depth` in flight.
-    pub(crate) interval: Option<Duration>,
-    pub(crate) goal: Goal,
+    interval: Option<Duration>,
+    goal: Goal,
     /// Compare the hash of every 64th piece.
-    pub(crate) verify: bool,
+    verify: bool,
     /// The engine's process.
-    pub(crate) pid: Option<u32>,
+    pid: Option<u32>,
 }
 
 /// What all connections count together.
-pub(crate) struct Tally {
+struct Tally {
     /// Asked for and not lost by a choke or a closed connection.
-    pub(crate) asked: u64,
-    pub(crate) received: u64,
+    asked: u64,
+    received: u64,
     /// Most that may be asked for.
-    pub(crate) budget: u64,
-    pub(crate) first_request: Option<Instant>,
-    pub(crate) last_block: Instant,
-    /// Request to last byte of the block, in microseconds.
-    pub(crate) latencies: Histogram<u64>,
-    pub(crate) chokes: u64,
-    pub(crate) intact: u64,
-    pub(crate) corrupt: u64,
+    budget: u64,
+    first_request: Option<Instant>,
+    last_block: Instant,
+    /// Request to last byte of the block.
+    latencies: Latencies,
+    chokes: u64,
+    intact: u64,
+    corrupt: u64,
+}
+
+/// `bench seed`: every connection keeps its requests in flight.
+pub(crate) fn seed(args: &SeedArgs) -> Result<()> {
+    let torrent = Arc::new(Metainfo::read(&args.torrent)?);
+    run(&Plan {
+        address: args.address,
+        torrents: vec![torrent; args.connections.into()],
+        depth: args.depth.into(),
+        interval: None,
+        goal: args.bytes.map_or(Goal::Time(args.seconds), Goal::Bytes),
+        verify: args.verify,
+        pid: args.engine.pid,
+    })
+}
+
+/// `bench many`: connections spread over torrents, each asks for a block now and then.
+pub(crate) fn many(args: &ManyArgs) -> Result<()> {
+    let folder = args.torrents.display();
+    let mut files = Vec::new();
+    for entry in fs::read_dir(&args.torrents).with_context(|| folder.to_string())? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "torrent") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    ensure!(!files.is_empty(), "expected .torrent files in {folder}, got none");
+    let read = |file: &PathBuf| Metainfo::read(file).map(Arc::new);
+    let torrents: Vec<_> = files.iter().map(read).collect::<Result<_>>()?;
+    run(&Plan {
+        address: args.address,
+        torrents: torrents.iter().cycle().take(args.connections.into()).cloned().collect(),
+        depth: 1,
+        interval: Some(args.interval),
+        goal: Goal::Time(args.seconds),
+        verify: false,
+        pid: args.engine.pid,
+    })
 }
 
 /// Connects, pulls until the goal, reports.
-pub(crate) fn run(plan: &Plan) -> Result<()> {
+fn run(plan: &Plan) -> Result<()> {
+    poller::room_for(plan.torrents.len())?;
     let mut poller = Poller::new()?;
     let mut peers = Vec::new();
     for (number, torrent) in plan.torrents.iter().enumerate() {
@@ -82,15 +129,15 @@ pub(crate) fn run(plan: &Plan) -> Result<()> {
         received: 0,
         budget: if let Goal::Bytes(bytes) = plan.goal { bytes } else { u64::MAX },
         first_request: None,
-        last_block: Instant::now(),
-        latencies: Histogram::new_with_bounds(1, 3_600_000_000, 3)?,
+        last_block: now(),
+        latencies: Latencies::new()?,
         chokes: 0,
         intact: 0,
         corrupt: 0,
     };
-    let mut meter = Meter::start(plan.pid)?;
+    let mut meter = Meter::start(plan.pid, now())?;
     turn_until_done(plan, &mut poller, &mut peers, &mut tally)?;
-    meter.sample();
+    meter.finish(now());
     report(plan, &peers, &tally, &meter)
 }
 
@@ -102,7 +149,7 @@ fn turn_until_done(
 ) -> Result<()> {
     let mut buffer = vec![0; READ];
     let mut ready = VecDeque::new();
-    let mut looked = Instant::now();
+    let mut looked = now();
     loop {
         let wait = if ready.is_empty() { LOOK } else { Duration::ZERO };
         for event in poller.wait(wait)? {
@@ -121,7 +168,7 @@ fn turn_until_done(
                 ready.push_back(token);
             }
         }
-        let now = Instant::now();
+        let now = now();
         if now.duration_since(looked) < LOOK {
             continue;
         }
@@ -159,10 +206,10 @@ fn report(plan: &Plan, peers: &[Peer], tally: &Tally, meter: &Meter) -> Result<(
     };
     let mut report = Report::new(if plan.interval.is_some() { "many" } else { "seed" });
     let end = match plan.goal {
-        Goal::Time(_) => Instant::now(),
+        Goal::Time(_) => now(),
         Goal::Bytes(_) => tally.last_block,
     };
-    report.rate(tally.received, end.duration_since(first), meter)?;
+    report.rate(tally.received, end.duration_since(first), meter);
     report.latencies(&tally.latencies);
     let bytes: Vec<u64> = peers.iter().map(|peer| peer.received).collect();
     report.spread(&bytes);
@@ -179,7 +226,7 @@ fn report(plan: &Plan, peers: &[Peer], tally: &Tally, meter: &Meter) -> Result<(
         report.count("pieces_intact", tally.intact);
         report.count("pieces_corrupt", tally.corrupt);
     }
-    report.print();
+    report.print()?;
     if tally.corrupt > 0 {
         bail!("{} pieces did not have their hash", tally.corrupt);
     }

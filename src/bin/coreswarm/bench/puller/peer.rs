@@ -8,14 +8,15 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
-use crate::metainfo::BLOCK;
-use crate::metainfo::Metainfo;
-use crate::poller::unless_blocked;
-use crate::puller::Plan;
-use crate::puller::Tally;
-use crate::wire;
-use crate::wire::Incoming;
-use crate::wire::Parser;
+use crate::bench::metainfo::BLOCK;
+use crate::bench::metainfo::Metainfo;
+use crate::bench::poller::unless_blocked;
+use crate::bench::puller::Plan;
+use crate::bench::puller::Tally;
+use crate::bench::wire;
+use crate::bench::wire::Incoming;
+use crate::bench::wire::Parser;
+use crate::clock;
 
 /// One piece in so many is kept and hashed under `--verify`.
 const SAMPLE: u64 = 64;
@@ -78,7 +79,7 @@ impl Peer {
             sample: None,
             pieces_begun: 0,
             may_ask: false,
-            due: Instant::now(),
+            due: clock::now(),
             is_writable: false,
             is_queued: false,
             is_closed: false,
@@ -99,7 +100,7 @@ impl Peer {
             }
             Ok(count) => count.unwrap_or(0),
         };
-        let now = Instant::now();
+        let now = clock::now();
         self.take(plan, tally, &buffer[..count], now);
         if self.asked.len() <= plan.depth / 2 || !self.out.is_empty() {
             self.ask(plan, tally, now);
@@ -139,8 +140,7 @@ impl Peer {
         tally.last_block = now;
         let is = |asked: &Asked| asked.piece == piece && asked.begin == begin;
         if let Some(asked) = self.asked.iter().position(is).and_then(|at| self.asked.remove(at)) {
-            let micros = now.duration_since(asked.at).as_micros() as u64;
-            tally.latencies.saturating_record(micros.max(1));
+            tally.latencies.record(now.duration_since(asked.at));
         }
     }
 

@@ -5,22 +5,33 @@ use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
+use anyhow::Context;
 use anyhow::Result;
 use anyhow::ensure;
 use sha1::Digest;
 use sha1::Sha1;
 
-/// Writes one payload, or `count` of them, below `folder`.
-pub(crate) fn make(folder: &Path, size: u64, piece_length: u64, count: Option<u64>) -> Result<()> {
-    ensure!(size > 0 && piece_length > 0, "sizes above 0");
-    let data = folder.join("data");
-    let torrents = folder.join("torrents");
+use crate::bench::args::MakeArgs;
+
+/// Writes one payload, or as many as are wanted.
+pub(crate) fn make(args: &MakeArgs) -> Result<()> {
+    let (size, piece_length) = (args.size, args.piece_length);
+    let may_be = 1..=1 << 30;
+    ensure!(size > 0, "expected a size above 0, got 0");
+    ensure!(
+        may_be.contains(&piece_length),
+        "expected a piece length from 1 byte to 1 GiB, got {piece_length}; 1MiB is usual"
+    );
+    let data = args.directory.join("data");
+    let torrents = args.directory.join("torrents");
     fs::create_dir_all(&data)?;
     fs::create_dir_all(&torrents)?;
-    for number in 0..count.unwrap_or(1) {
-        let name = if count.is_some() { format!("load-{number:04}") } else { "load".to_owned() };
+    for number in 0..args.count.unwrap_or(1) {
+        let name = args.count.map_or("load".to_owned(), |_| format!("load-{number:04}"));
         let file = format!("{name}.bin");
-        let pieces = payload(&data.join(&file), size, piece_length, number)?;
+        let path = data.join(&file);
+        let pieces = payload(&path, size, piece_length, number)
+            .with_context(|| format!("cannot write {}", path.display()))?;
         let torrent = torrent(&file, size, piece_length, &pieces);
         fs::write(torrents.join(format!("{name}.torrent")), torrent)?;
     }

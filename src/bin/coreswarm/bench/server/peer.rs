@@ -6,15 +6,15 @@ use std::io::Read;
 use std::io::Write;
 use std::net::TcpStream;
 use std::ops::Range;
-use std::time::Instant;
 
-use crate::metainfo::Metainfo;
-use crate::poller::unless_blocked;
-use crate::server::Plan;
-use crate::server::Tally;
-use crate::wire;
-use crate::wire::Incoming;
-use crate::wire::Parser;
+use crate::bench::metainfo::Metainfo;
+use crate::bench::poller::unless_blocked;
+use crate::bench::server::Plan;
+use crate::bench::server::Tally;
+use crate::bench::wire;
+use crate::bench::wire::Incoming;
+use crate::bench::wire::Parser;
+use crate::clock::now;
 
 /// Blocks in one gathered write: 512 KiB of payload.
 const GATHER: usize = 32;
@@ -99,7 +99,7 @@ impl Peer {
                     self.is_closed = true;
                     return;
                 };
-                tally.first_request.get_or_insert_with(Instant::now);
+                tally.first_request.get_or_insert_with(now);
                 tally.serve(range.start);
                 let header = wire::piece_header(piece, begin, length);
                 self.answers.push_back(Answer { header, range });
@@ -167,6 +167,6 @@ impl Peer {
             self.answers.pop_front();
         }
         self.sent_of_first = sent;
-        tally.last_write = Instant::now();
+        tally.last_write = now();
     }
 }

@@ -1,0 +1,133 @@
+//! The command line of `bench`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use clap::Subcommand;
+
+use crate::failure::EXIT_CODES;
+use crate::units::parse_duration;
+use crate::units::parse_size;
+
+#[derive(Args, Debug)]
+pub(crate) struct BenchArgs {
+    #[command(subcommand)]
+    pub(crate) command: BenchCommand,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum BenchCommand {
+    /// Be leeching peers of an engine that seeds: rate, latency, what it costs the engine
+    #[command(after_help = EXIT_CODES)]
+    Seed(SeedArgs),
+    /// Be seeding peers of an engine that downloads
+    #[command(after_help = EXIT_CODES)]
+    Leech(LeechArgs),
+    /// Be mostly idle leeching peers, spread over many torrents
+    #[command(after_help = EXIT_CODES)]
+    Many(ManyArgs),
+    /// Write payloads of pseudo-random bytes and their .torrent files
+    #[command(after_help = EXIT_CODES)]
+    Make(MakeArgs),
+}
+
+/// Whom to measure.
+#[derive(Args, Debug)]
+pub(crate) struct EngineArgs {
+    /// The engine's process: adds CPU time, private memory and switches of it and its descendants
+    #[arg(long, value_name = "PID")]
+    pub(crate) pid: Option<u32>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct SeedArgs {
+    /// Where the engine accepts peers
+    #[arg(value_name = "ADDR")]
+    pub(crate) address: SocketAddr,
+    /// A .torrent file of version 1, or a hybrid
+    #[arg(value_name = "FILE")]
+    pub(crate) torrent: PathBuf,
+    /// Peers; to a loopback address each comes from an address of its own, 127.1.x.y
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=60_000))]
+    pub(crate) connections: u16,
+    /// Requests in flight per connection
+    #[arg(long, value_name = "N", default_value_t = 32)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=4_096))]
+    pub(crate) depth: u16,
+    /// Ask for so long
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
+    pub(crate) seconds: Duration,
+    /// Ask for so many bytes instead
+    #[arg(long, value_name = "SIZE", conflicts_with = "seconds", value_parser = parse_size)]
+    pub(crate) bytes: Option<u64>,
+    /// Compare the hash of the first and then of every 64th piece of each connection
+    #[arg(long)]
+    pub(crate) verify: bool,
+    #[command(flatten)]
+    pub(crate) engine: EngineArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct LeechArgs {
+    /// Where the engine accepts peers; with --listen, where it shall find ours
+    #[arg(value_name = "ADDR")]
+    pub(crate) address: SocketAddr,
+    /// A .torrent file of version 1, or a hybrid
+    #[arg(value_name = "FILE")]
+    pub(crate) torrent: PathBuf,
+    /// The torrent's payload, as one file; it is held in memory
+    #[arg(value_name = "DATA")]
+    pub(crate) data: PathBuf,
+    /// Peers (default: 10; with --listen 1, and more may come)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=60_000))]
+    pub(crate) connections: Option<u16>,
+    /// Wait at ADDR to be called instead of calling
+    #[arg(long)]
+    pub(crate) listen: bool,
+    /// Give up after this time
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = parse_duration)]
+    pub(crate) seconds: Duration,
+    #[command(flatten)]
+    pub(crate) engine: EngineArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ManyArgs {
+    /// Where the engine accepts peers
+    #[arg(value_name = "ADDR")]
+    pub(crate) address: SocketAddr,
+    /// A directory of .torrent files, all of which the engine seeds
+    #[arg(value_name = "DIR")]
+    pub(crate) torrents: PathBuf,
+    /// Peers in all
+    #[arg(long, value_name = "N", default_value_t = 2_000)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=60_000))]
+    pub(crate) connections: u16,
+    /// Each asks for a block so often
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_duration)]
+    pub(crate) interval: Duration,
+    /// Ask for so long
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
+    pub(crate) seconds: Duration,
+    #[command(flatten)]
+    pub(crate) engine: EngineArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct MakeArgs {
+    /// Where to put data/load.bin and torrents/load.torrent
+    #[arg(value_name = "DIR")]
+    pub(crate) directory: PathBuf,
+    /// Bytes of each payload
+    #[arg(value_name = "SIZE", value_parser = parse_size)]
+    pub(crate) size: u64,
+    /// Bytes of a piece
+    #[arg(value_name = "PIECE_LENGTH", value_parser = parse_size)]
+    pub(crate) piece_length: u64,
+    /// So many payloads, called load-0000 and so on
+    #[arg(long, value_name = "N")]
+    pub(crate) count: Option<u64>,
+}

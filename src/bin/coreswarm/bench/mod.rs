@@ -1,0 +1,30 @@
+//! `bench`: raw peers that load an engine and measure it from outside.
+//!
+//! They share no code with the engine: a reader of .torrent files, a codec and sockets of their
+//! own, so that a mistake cannot hide on both sides, and so that any engine can be measured.
+
+mod args;
+mod latencies;
+mod machine;
+mod make;
+mod metainfo;
+mod meter;
+mod poller;
+mod process;
+mod puller;
+mod report;
+mod server;
+mod wire;
+
+pub(crate) use crate::bench::args::BenchArgs;
+use crate::bench::args::BenchCommand;
+
+/// Does what one word says. An error when nothing was served, or when data was wrong.
+pub(crate) fn bench(args: &BenchArgs) -> anyhow::Result<()> {
+    match &args.command {
+        BenchCommand::Seed(args) => puller::seed(args),
+        BenchCommand::Leech(args) => server::leech(args),
+        BenchCommand::Many(args) => puller::many(args),
+        BenchCommand::Make(args) => make::make(args),
+    }
+}
