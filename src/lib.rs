@@ -60,6 +60,8 @@ pub use crate::base::ids::Priority;
 pub use crate::base::ids::ShardId;
 pub use crate::base::ids::TorrentId;
 pub use crate::base::info_hashes::InfoHashes;
+pub use crate::base::shard_turns::ShardTurns;
+pub use crate::base::shard_turns::TurnPart;
 pub use crate::base::status::FileStatus;
 pub use crate::base::status::PeerStatus;
 pub use crate::base::status::ShardStats;

@@ -14,8 +14,10 @@ use coreswarm::Magnet;
 use coreswarm::Priority;
 use coreswarm::Session;
 use coreswarm::Sha1;
+use coreswarm::ShardTurns;
 use coreswarm::TorrentMaker;
 use coreswarm::TorrentState;
+use coreswarm::TurnPart;
 
 /// Far above what anything here takes, so that a loaded machine fails no test.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -72,6 +74,26 @@ fn a_file_goes_from_one_session_to_another_byte_by_byte() {
     assert!(fetching.shutdown(LIMIT).is_clean() && seeding.shutdown(LIMIT).is_clean());
     let read = |dir: &Path| fs::read(dir.join("file-1")).unwrap();
     assert!(read(from.path()) == read(to.path()), "the bytes differ");
+}
+
+#[test]
+fn a_shard_tells_how_long_its_turns_took_without_being_asked() {
+    let dir = tempfile::tempdir().unwrap();
+    let session = start(1);
+    let torrent = session.add(addition(&make(dir.path(), 3, 100_000), dir.path())).unwrap();
+    assert_eq!(torrent.wait_finished(LIMIT), Ok(TorrentState::Seeding));
+    let alerts = session.alerts();
+    let told = (0..6_000).find_map(|_| {
+        let stats = session.stats()[0].clone();
+        let _ = alerts.next(Duration::from_millis(10));
+        (stats.torrent_count == 1 && stats.turns.count() > 10).then_some(stats)
+    });
+    let turns = &told.expect("figures within a minute").turns;
+    assert!(turns.quantile(0.5) <= turns.quantile(0.999), "{turns:?}");
+    assert!(turns.quantile(0.999) <= turns.max() && turns.max() > Duration::ZERO, "{turns:?}");
+    let slow: u64 = TurnPart::ALL.iter().map(|part| turns.slow_count(*part)).sum();
+    assert!(slow > 0 || turns.max() <= ShardTurns::SLOW, "{turns:?}");
+    assert!(session.shutdown(LIMIT).is_clean());
 }
 
 #[test]

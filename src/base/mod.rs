@@ -12,6 +12,7 @@ pub(crate) mod limits;
 pub(crate) mod published;
 pub(crate) mod rate;
 pub(crate) mod rng;
+pub(crate) mod shard_turns;
 pub(crate) mod slots;
 pub(crate) mod status;
 pub(crate) mod storage_error;

@@ -7,6 +7,7 @@ use crate::base::digest::Sha1;
 use crate::base::ids::Priority;
 use crate::base::ids::TorrentId;
 use crate::base::info_hashes::InfoHashes;
+use crate::base::shard_turns::ShardTurns;
 
 /// What a torrent is doing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -217,10 +218,6 @@ pub struct ShardStats {
     pub uploaded: u64,
     /// Bytes of the assembly budget in use.
     pub assembly_used: u64,
-    /// Turns so far.
-    pub turn_count: u64,
-    /// Turn time that 99.9 % of turns stay below.
-    pub turn_p999: Duration,
-    /// Longest turn.
-    pub turn_max: Duration,
+    /// How long its turns took.
+    pub turns: ShardTurns,
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::base::ids::ShardId;
 use crate::base::ids::TorrentId;
 use crate::base::info_hashes::InfoHashes;
+use crate::base::shard_turns::TurnPart;
 use crate::base::storage_error::StorageError;
 
 /// Something that happened, in the order in which it happened on its shard.
@@ -137,8 +138,8 @@ pub enum AlertKind {
     SlowTurn {
         /// How long.
         took: Duration,
-        /// The operation that took most of it.
-        operation: &'static str,
+        /// What took most of it.
+        part: TurnPart,
     },
     /// The shard cannot go on; its torrents answer `Gone` from here on.
     ShardFailed {

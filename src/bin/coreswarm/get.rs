@@ -7,6 +7,7 @@ use coreswarm::AddTorrent;
 use coreswarm::AlertKind;
 use coreswarm::Alerts;
 use coreswarm::Allocation;
+use coreswarm::Session;
 use coreswarm::TorrentHandle;
 use coreswarm::TorrentState;
 use coreswarm::TorrentStats;
@@ -41,15 +42,15 @@ pub(crate) fn get(args: &GetArgs) -> anyhow::Result<()> {
     let (name, total) = (add.torrent().name().to_owned(), add.torrent().total_length());
     let session = start::session(&args.session)?;
     let report = Report::new(args.output_mode, &name, total);
-    let alerts = session.alerts();
     let handle = session.add(add)?;
     report.listening(session.listen_addresses())?;
     if is_lonely {
         report.note("no tracker and no --peer: waiting for peers to connect to us");
     }
-    let mut download = Download::new(args, report, alerts, handle, arrival);
+    let mut download = Download::new(args, report, (&session, handle), arrival);
     let result = download.run(&stop);
     download.report.finish();
+    let result = result.and(download.report.last_shards(&session));
     let ended = start::shutdown(session);
     result.and(ended)
 }
@@ -105,6 +106,7 @@ fn addition(args: &GetArgs, found: Found) -> anyhow::Result<AddTorrent> {
 struct Download<'a> {
     args: &'a GetArgs,
     report: Report,
+    session: &'a Session,
     alerts: Alerts,
     handle: TorrentHandle,
     arrival: Arrival<'a>,
@@ -120,15 +122,15 @@ impl<'a> Download<'a> {
     fn new(
         args: &'a GetArgs,
         report: Report,
-        alerts: Alerts,
-        handle: TorrentHandle,
+        (session, handle): (&'a Session, TorrentHandle),
         arrival: Arrival<'a>,
     ) -> Download<'a> {
         let started = now();
         Download {
             args,
             report,
-            alerts,
+            session,
+            alerts: session.alerts(),
             handle,
             arrival,
             started,
@@ -148,6 +150,7 @@ impl<'a> Download<'a> {
             self.report.bar(&stats);
             if now() >= self.next_stats {
                 self.next_stats = now() + STATS_INTERVAL;
+                self.report.shards(self.session)?;
                 self.report.stats(&stats)?;
             }
             match stats.state {

@@ -3,11 +3,15 @@
 use std::io;
 use std::io::Write;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use coreswarm::InfoHashes;
+use coreswarm::ShardStats;
+use coreswarm::ShardTurns;
 use coreswarm::Torrent;
 use coreswarm::TorrentState;
 use coreswarm::TorrentStats;
+use coreswarm::TurnPart;
 use serde_json::Value;
 use serde_json::json;
 
@@ -86,6 +90,36 @@ pub(crate) fn stats(stats: &TorrentStats) -> Value {
     with_names(event, &stats.info_hashes)
 }
 
+/// The figures of each shard, in their order.
+pub(crate) fn shards<'a>(shards: impl Iterator<Item = &'a ShardStats>) -> Value {
+    let one = |stats: &ShardStats| {
+        json!({
+            "torrent_count": stats.torrent_count,
+            "connection_count": stats.connection_count,
+            "downloaded": stats.downloaded,
+            "uploaded": stats.uploaded,
+            "assembly_used": stats.assembly_used,
+            "turns": turns(&stats.turns),
+        })
+    };
+    json!({ "event": "shards", "shards": shards.map(one).collect::<Vec<_>>() })
+}
+
+/// The lengths of turns, in microseconds, and slow turns by the part that took longest.
+fn turns(turns: &ShardTurns) -> Value {
+    let us = |length: Duration| length.as_micros() as u64;
+    let slow = TurnPart::ALL.map(|part| (part.name().to_owned(), turns.slow_count(part).into()));
+    json!({
+        "count": turns.count(),
+        "p50_us": us(turns.quantile(0.5)),
+        "p99_us": us(turns.quantile(0.99)),
+        "p999_us": us(turns.quantile(0.999)),
+        "max_us": us(turns.max()),
+        "slow": Value::Object(slow.into_iter().collect()),
+        "lengths_us": turns.lengths().map(|(at, count)| (us(at), count)).collect::<Vec<_>>(),
+    })
+}
+
 pub(crate) fn error(torrent: Option<String>, message: &str) -> Value {
     json!({ "event": "error", "torrent": torrent, "message": message })
 }
@@ -103,5 +137,21 @@ pub(crate) fn state_name(state: TorrentState) -> &'static str {
         TorrentState::Seeding => "seeding",
         TorrentState::Paused => "paused",
         TorrentState::Error => "error",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shard_without_turns_yet_has_all_its_figures() {
+        let event = shards([ShardStats::default()].iter());
+        let turns = &event["shards"][0]["turns"];
+        assert_eq!((&event["event"], &turns["count"]), (&"shards".into(), &0.into()));
+        let figures = ["p50_us", "p99_us", "p999_us", "max_us"].map(|name| turns[name].as_u64());
+        assert_eq!(figures, [Some(0); 4]);
+        assert_eq!(turns["slow"]["submission"], 0);
+        assert_eq!(turns["lengths_us"], json!([]));
     }
 }

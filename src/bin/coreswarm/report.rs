@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use coreswarm::Alert;
 use coreswarm::AlertKind;
+use coreswarm::Session;
 use coreswarm::Torrent;
 use coreswarm::TorrentStats;
 
@@ -42,6 +43,33 @@ impl Report {
     pub(crate) fn stats(&self, stats: &TorrentStats) -> anyhow::Result<()> {
         if self.mode.json {
             json::print(&json::stats(stats))?;
+        }
+        Ok(())
+    }
+
+    /// The figures of the shards, as published lately.
+    pub(crate) fn shards(&self, session: &Session) -> anyhow::Result<()> {
+        if self.mode.json {
+            json::print(&json::shards(session.stats().iter().map(|stats| &**stats)))?;
+        }
+        Ok(())
+    }
+
+    /// What is worth telling of the shards at the end.
+    pub(crate) fn last_shards(&self, session: &Session) -> anyhow::Result<()> {
+        self.shards(session)?;
+        for (shard, stats) in session.stats().iter().enumerate() {
+            let (turns, at) = (&stats.turns, |share| stats.turns.quantile(share));
+            if self.mode.verbose && !self.mode.json {
+                self.progress.print(&format!(
+                    "shard {shard}: {} turns, half of them within {:?}, 99.9 % within {:?}, the \
+                     longest took {:?}",
+                    turns.count(),
+                    at(0.5),
+                    at(0.999),
+                    turns.max()
+                ));
+            }
         }
         Ok(())
     }

@@ -130,7 +130,7 @@ impl<'a> Seeding<'a> {
             }
         }
         self.report.finish();
-        Ok(())
+        self.report.last_shards(self.session)
     }
 
     /// Incomplete data: it is taken out before it could fetch what is missing.
@@ -150,6 +150,9 @@ impl<'a> Seeding<'a> {
     fn look(&mut self) -> anyhow::Result<()> {
         let (mut done, mut sent, mut up, mut peers) = (0u64, 0u64, 0u64, 0u32);
         let is_due = now() >= self.next_stats;
+        if is_due {
+            self.report.shards(self.session)?;
+        }
         for seeded in &mut self.torrents {
             let stats = seeded.handle.stats();
             if stats.state == TorrentState::Seeding && !seeded.is_told {

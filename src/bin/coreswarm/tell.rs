@@ -44,8 +44,8 @@ pub(crate) fn words(alert: &Alert) -> String {
             )
         }
         AlertKind::Storage(error) => error.to_string(),
-        AlertKind::SlowTurn { took, operation } => {
-            format!("shard {}: a turn took {took:?}, most of it in {operation}", alert.shard)
+        AlertKind::SlowTurn { took, part } => {
+            format!("shard {}: a turn took {took:?}, most of it in {}", alert.shard, part.name())
         }
         AlertKind::Lost { count } => format!("{count} alerts were lost: this reader is too slow"),
         other => format!("{other:?}"),

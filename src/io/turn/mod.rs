@@ -24,6 +24,7 @@ use crate::base::limits::SEND_BLOCK_MAX;
 use crate::base::limits::TRACKER_TIMEOUT;
 use crate::base::limits::TURN_BUDGET;
 use crate::base::published::Published;
+use crate::base::shard_turns::TurnPart;
 use crate::base::status::ShardStats;
 use crate::base::status::TrackerErrorClass;
 use crate::engine::Engine;
@@ -135,7 +136,9 @@ impl Pump {
 
     async fn go_round(&mut self) -> io::Result<()> {
         while !self.is_over() {
-            let is_idle = self.wait()?;
+            let now = self.parts.clock.now();
+            self.meter.begin(now);
+            let is_idle = self.enter(now)?;
             self.turn();
             let now = self.parts.clock.now();
             if is_idle || now.since(self.glommio_at) >= GLOMMIO_INTERVAL {
@@ -144,6 +147,7 @@ impl Pump {
                 Timer::new(Duration::from_micros(1)).await;
                 self.glommio_at = self.parts.clock.now();
             }
+            self.end_turn();
         }
         Ok(())
     }
@@ -155,58 +159,70 @@ impl Pump {
 
     /// Submits, and waits for the first completion if nothing else is to be done. True if the wait
     /// hit its bound.
-    fn wait(&mut self) -> io::Result<bool> {
-        let now = self.parts.clock.now();
+    fn enter(&mut self, now: Instant) -> io::Result<bool> {
+        if self.sent_blocks > 0 {
+            // Sends may run inside the submission: that is work, and apart from a wait it can be
+            // measured. Most of them are over then, and there is nothing to wait for.
+            self.parts.ring.enter(Duration::ZERO)?;
+            self.lap(TurnPart::Submission);
+        }
         let Parts { engine, inbox, store, ring, .. } = &mut self.parts;
         let due = engine.poll_timeout().map_or(WAIT_MAX, |at| at.since(now)).min(WAIT_MAX);
         let is_behind = self.sent_blocks >= TURN_BLOCKS;
         let is_busy = is_behind || self.is_hashing || due.is_zero();
         let bell = Arc::clone(inbox.bell());
         let may_wait = !is_busy && bell.sleep(|| !inbox.is_empty() || store.has_findings());
+        if !may_wait && self.sent_blocks > 0 {
+            return Ok(false);
+        }
         ring.enter(if may_wait { due } else { Duration::ZERO })?;
         bell.wake();
-        Ok(may_wait && self.parts.clock.now().since(now) >= due)
+        let after = self.parts.clock.now();
+        match may_wait {
+            true => self.meter.waited(after),
+            false => drop(self.meter.lap(after, TurnPart::Submission)),
+        }
+        Ok(may_wait && after.since(now) >= due)
     }
 
     fn turn(&mut self) {
         let now = self.parts.clock.now();
-        self.meter.begin(now);
         self.sent_blocks = 0;
         self.take_completions(now);
-        self.lap("completions");
+        self.lap(TurnPart::Completions);
         self.take_letters(now);
+        self.lap(TurnPart::Letters);
         self.parts.store.handle_findings(&mut self.parts.ring);
         if self.parts.engine.poll_timeout().is_some_and(|at| at <= now) {
             self.parts.engine.handle_timeout(now);
         }
-        self.lap("letters and timers");
+        self.lap(TurnPart::Timers);
         self.obey(now);
-        self.lap("decisions, disk and sends");
+        self.lap(TurnPart::Decisions);
         self.hash();
-        self.lap("hashing");
+        self.lap(TurnPart::Hashing);
         self.parts.sockets.handle_turn_end(&mut self.parts.ring, now);
-        self.end_turn();
     }
 
-    fn lap(&mut self, operation: &'static str) {
-        self.meter.lap(self.parts.clock.now(), operation);
+    fn lap(&mut self, part: TurnPart) {
+        self.meter.lap(self.parts.clock.now(), part);
     }
 
     fn end_turn(&mut self) {
         let now = self.parts.clock.now();
-        if let Some((took, operation)) = self.meter.end(now) {
-            self.parts.engine.report(AlertKind::SlowTurn { took, operation });
-        }
         if now >= self.publish_at {
             self.publish(now);
+        }
+        self.lap(TurnPart::Upkeep);
+        if let Some((took, part)) = self.meter.end() {
+            self.parts.engine.report(AlertKind::SlowTurn { took, part });
         }
     }
 
     fn publish(&mut self, now: Instant) {
         self.publish_at = now + PUBLISH_INTERVAL;
-        let mut stats = self.parts.engine.stats();
-        self.meter.report(&mut stats);
-        self.parts.stats.publish(stats);
+        let stats = self.parts.engine.stats();
+        self.parts.stats.publish(ShardStats { turns: self.meter.turns().clone(), ..stats });
     }
 
     fn take_completions(&mut self, now: Instant) {
