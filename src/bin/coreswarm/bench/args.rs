@@ -25,6 +25,12 @@ pub(crate) enum BenchCommand {
     /// Be seeding peers of an engine that downloads
     #[command(after_help = EXIT_CODES)]
     Leech(LeechArgs),
+    /// Be peers that only stay connected: memory of each, CPU time while nothing happens
+    #[command(after_help = EXIT_CODES)]
+    Idle(IdleArgs),
+    /// Be peers that come and go: connect, handshake, reset
+    #[command(after_help = EXIT_CODES)]
+    Churn(ChurnArgs),
     /// Be mostly idle leeching peers, spread over many torrents
     #[command(after_help = EXIT_CODES)]
     Many(ManyArgs),
@@ -90,6 +96,45 @@ pub(crate) struct LeechArgs {
     /// Give up after this time
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = parse_duration)]
     pub(crate) seconds: Duration,
+    #[command(flatten)]
+    pub(crate) engine: EngineArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct IdleArgs {
+    /// Where the engine accepts peers
+    #[arg(value_name = "ADDR")]
+    pub(crate) address: SocketAddr,
+    /// A .torrent file of version 1, or a hybrid
+    #[arg(value_name = "FILE")]
+    pub(crate) torrent: PathBuf,
+    /// Peers
+    #[arg(long, value_name = "N", default_value_t = 5_000)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=60_000))]
+    pub(crate) connections: u16,
+    /// Count the CPU time of so long a time without anything to do
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
+    pub(crate) seconds: Duration,
+    #[command(flatten)]
+    pub(crate) engine: EngineArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ChurnArgs {
+    /// Where the engine accepts peers
+    #[arg(value_name = "ADDR")]
+    pub(crate) address: SocketAddr,
+    /// A .torrent file of version 1, or a hybrid
+    #[arg(value_name = "FILE")]
+    pub(crate) torrent: PathBuf,
+    /// Connect, handshake and reset so often
+    #[arg(long, value_name = "N", default_value_t = 100_000)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) cycles: u64,
+    /// So many at the same time
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub(crate) concurrency: u16,
     #[command(flatten)]
     pub(crate) engine: EngineArgs,
 }

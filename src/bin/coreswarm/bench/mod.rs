@@ -4,6 +4,9 @@
 //! own, so that a mistake cannot hide on both sides, and so that any engine can be measured.
 
 mod args;
+mod call;
+mod churn;
+mod idle;
 mod latencies;
 mod machine;
 mod make;
@@ -24,6 +27,8 @@ pub(crate) fn bench(args: &BenchArgs) -> anyhow::Result<()> {
     match &args.command {
         BenchCommand::Seed(args) => puller::seed(args),
         BenchCommand::Leech(args) => server::leech(args),
+        BenchCommand::Idle(args) => idle::idle(args),
+        BenchCommand::Churn(args) => churn::churn(args),
         BenchCommand::Many(args) => puller::many(args),
         BenchCommand::Make(args) => make::make(args),
     }

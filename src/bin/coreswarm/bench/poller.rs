@@ -21,6 +21,7 @@ use rustix::net::SocketType;
 use rustix::process::Resource;
 use rustix::process::getrlimit;
 use rustix::process::setrlimit;
+use socket2::SockRef;
 
 /// Events taken per wait.
 const EVENTS: usize = 1024;
@@ -42,6 +43,9 @@ pub(crate) fn room_for(connections: usize) -> Result<()> {
     );
     Ok(())
 }
+
+/// Source addresses; more connections take them in turn.
+const SOURCES: usize = 60_000;
 
 /// What happened to one socket.
 #[derive(Clone, Copy)]
@@ -103,10 +107,8 @@ impl Poller {
 /// source of its own below 127.1.0.0, so that an engine's limit per address does not count.
 pub(crate) fn connect(to: SocketAddr, number: usize) -> Result<TcpStream> {
     let what = || format!("connecting to {to}");
-    let stream = match to.ip() {
-        IpAddr::V4(ip) if ip.is_loopback() => {
-            let [_, _, high, low] = (number as u32 + 1).to_be_bytes();
-            let from = SocketAddrV4::new(Ipv4Addr::new(127, 1, high, low), 0);
+    let stream = match source(to, number) {
+        Some(from) => {
             let flags = SocketFlags::CLOEXEC;
             let kind = SocketType::STREAM;
             let socket = rustix::net::socket_with(AddressFamily::INET, kind, flags, None)?;
@@ -119,6 +121,36 @@ pub(crate) fn connect(to: SocketAddr, number: usize) -> Result<TcpStream> {
     stream.set_nodelay(true)?;
     stream.set_nonblocking(true)?;
     Ok(stream)
+}
+
+/// Begins to connect from a source of its own, as above; the socket is non-blocking from the start
+/// and becomes writable, or fails when it is written to.
+pub(crate) fn begin_connect(to: SocketAddr, number: usize) -> Result<TcpStream> {
+    let family = if to.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
+    if let Some(from) = source(to, number) {
+        rustix::net::bind(&socket, &from)?;
+    }
+    match rustix::net::connect(&socket, &to) {
+        Ok(()) | Err(rustix::io::Errno::INPROGRESS) => {}
+        Err(error) => return Err(error).with_context(|| format!("connecting to {to}")),
+    }
+    Ok(TcpStream::from(socket))
+}
+
+/// Where a connection to loopback comes from; elsewhere the system chooses.
+fn source(to: SocketAddr, number: usize) -> Option<SocketAddrV4> {
+    let is_loopback = matches!(to.ip(), IpAddr::V4(ip) if ip.is_loopback());
+    let number = u16::try_from(number % SOURCES + 1).ok().filter(|_| is_loopback)?;
+    let [high, low] = number.to_be_bytes();
+    Some(SocketAddrV4::new(Ipv4Addr::new(127, 1, high, low), 0))
+}
+
+/// Closes with a reset: nothing stays behind on either side.
+pub(crate) fn reset(stream: TcpStream) {
+    // Without it the close is an ordinary one, which the kernel would finish as well.
+    let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
 }
 
 /// `None` when the call would have blocked.

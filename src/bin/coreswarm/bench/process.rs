@@ -6,6 +6,17 @@ use std::time::Duration;
 use anyhow::Context;
 use anyhow::Result;
 
+/// What a process tree holds and has used, at one moment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Snapshot {
+    /// CPU time since it started.
+    pub(crate) cpu: Duration,
+    /// Bytes that belong to no file, counted page by page.
+    pub(crate) private_bytes: u64,
+    pub(crate) switches: u64,
+    pub(crate) descriptors: Option<u64>,
+}
+
 /// The kernel reports in these units whatever its own tick is (USER_HZ).
 const TICKS_PER_SECOND: u64 = 100;
 
@@ -51,6 +62,16 @@ impl ProcessTree {
         self.processes.iter().map(|process| process.cpu).sum()
     }
 
+    /// Everything, exactly; it holds the processes up for some milliseconds.
+    pub(crate) fn snapshot(&mut self) -> Snapshot {
+        Snapshot {
+            cpu: self.cpu(),
+            private_bytes: self.private_bytes_exact(),
+            switches: self.switches(),
+            descriptors: self.descriptors(),
+        }
+    }
+
     /// Bytes that belong to no file, resident or swapped out: a cheap look, exact to some hundred
     /// KiB.
     pub(crate) fn private_bytes(&self) -> u64 {
@@ -62,7 +83,7 @@ impl ProcessTree {
     }
 
     /// The same, counted page by page where the kernel lets us; it holds the process up meanwhile.
-    pub(crate) fn private_bytes_exact(&self) -> u64 {
+    fn private_bytes_exact(&self) -> u64 {
         let of = |pid| {
             let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
             Some(kib(&text, "Anonymous:")? + kib(&text, "Swap:").unwrap_or(0))

@@ -55,6 +55,11 @@ impl Report {
         self.rows.push((key.to_owned(), value));
     }
 
+    /// A whole number that may not be known.
+    pub(crate) fn maybe(&mut self, key: &str, value: Option<u64>) {
+        self.rows.push((key.to_owned(), value.map_or(Value::Null, Value::from)));
+    }
+
     /// A sentence for people, below the table.
     pub(crate) fn note(&mut self, text: String) {
         self.notes.push(text);
@@ -77,11 +82,10 @@ impl Report {
         let engine = meter.engine();
         let (took, own) = (took.as_secs_f64(), meter.own_cpu().as_secs_f64());
         self.number("engine_cpu_s", engine.as_ref().map(|engine| engine.cpu.as_secs_f64()));
-        let count = |value: Option<u64>| value.map_or(Value::Null, Value::from);
         let memory = engine.as_ref().map(|engine| engine.peak_private_bytes);
-        self.rows.push(("engine_peak_private_bytes".to_owned(), count(memory)));
+        self.maybe("engine_peak_private_bytes", memory);
         let switches = engine.as_ref().map(|engine| engine.switches);
-        self.rows.push(("engine_voluntary_switches".to_owned(), count(switches)));
+        self.maybe("engine_voluntary_switches", switches);
         self.number("generator_cpu_s", Some(own));
         self.number("generator_busy_percent", Some(100.0 * own / took));
         if own > BUSY_MAX * took {

@@ -2,6 +2,8 @@
 
 /// Bytes of a handshake.
 pub(crate) const HANDSHAKE: usize = 68;
+/// Its first 20 bytes.
+const PROTOCOL: &[u8; 20] = b"\x13BitTorrent protocol";
 /// Ids of the messages that are understood.
 pub(crate) const CHOKE: u8 = 0;
 pub(crate) const UNCHOKE: u8 = 1;
@@ -12,14 +14,19 @@ pub(crate) const REQUEST: u8 = 6;
 pub(crate) const PIECE: u8 = 7;
 
 /// A handshake without extensions: no fast messages, no extended ones, so little to answer.
-pub(crate) fn handshake(info_hash: &[u8; 20], number: usize) -> Vec<u8> {
-    let mut out = Vec::with_capacity(HANDSHAKE);
-    out.push(19);
-    out.extend_from_slice(b"BitTorrent protocol");
-    out.extend_from_slice(&[0; 8]);
-    out.extend_from_slice(info_hash);
-    out.extend_from_slice(format!("-LG0001-{number:012}").as_bytes());
+pub(crate) fn handshake(info_hash: &[u8; 20], number: usize) -> [u8; HANDSHAKE] {
+    let mut out = [0; HANDSHAKE];
+    out[..20].copy_from_slice(PROTOCOL);
+    out[28..48].copy_from_slice(info_hash);
+    let digits = format!("-LG0001-{:012}", number % 1_000_000_000_000);
+    out[48..].copy_from_slice(digits.as_bytes());
     out
+}
+
+/// The info hash of a handshake; `None` when it is none of BitTorrent.
+pub(crate) fn info_hash_of(handshake: &[u8; HANDSHAKE]) -> Option<[u8; 20]> {
+    let (head, rest) = handshake.split_at(28);
+    head.starts_with(PROTOCOL).then(|| rest.first_chunk().copied())?
 }
 
 /// A message without payload.

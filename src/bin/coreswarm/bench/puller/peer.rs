@@ -67,7 +67,7 @@ impl Peer {
     /// Says hello at its first turn, and that it is interested when the engine has said hello too:
     /// aria2 drops who sends more than a handshake before.
     pub(crate) fn new(stream: TcpStream, number: usize, torrent: Arc<Metainfo>) -> Self {
-        let out = wire::handshake(&torrent.info_hash, number);
+        let out = wire::handshake(&torrent.info_hash, number).to_vec();
         Self {
             stream,
             parser: Parser::default(),

@@ -50,7 +50,7 @@ pub(crate) struct Peer {
 impl Peer {
     /// Says hello at its first turn; what it has when the engine has said hello too.
     pub(crate) fn new(stream: TcpStream, number: usize, torrent: &Metainfo) -> Self {
-        let hello = wire::handshake(&torrent.info_hash, number);
+        let hello = wire::handshake(&torrent.info_hash, number).to_vec();
         Self {
             stream,
             parser: Parser::default(),
