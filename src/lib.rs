@@ -64,6 +64,7 @@ pub use crate::base::shard_turns::ShardTurns;
 pub use crate::base::shard_turns::TurnPart;
 pub use crate::base::status::FileStatus;
 pub use crate::base::status::PeerStatus;
+pub use crate::base::status::ShardShare;
 pub use crate::base::status::ShardStats;
 pub use crate::base::status::TorrentState;
 pub use crate::base::status::TorrentStats;

@@ -180,3 +180,13 @@ pub(crate) const QUERY_QUEUE_MAX: usize = 4_096;
 /// Time that such a question may wait for a thread; with its own time-out it stays below
 /// `ANNOUNCE_TIMEOUT`.
 pub(crate) const QUERY_WAIT_MAX: Duration = Duration::from_secs(60);
+
+/// How often a shard and those that help it tell each other how a shared torrent is doing.
+pub(crate) const ANNEX_INTERVAL: Duration = Duration::from_millis(200);
+/// Silence after which either side gives the other up: 25 times that, and far above any turn.
+pub(crate) const ANNEX_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time until a shard that could not help is asked again for the same torrent.
+pub(crate) const ANNEX_RETRY: Duration = Duration::from_secs(60);
+/// Torrents of others that one shard helps with at once: it is called when it is idle, so a few
+/// fill it.
+pub(crate) const ANNEX_MAX: usize = 16;

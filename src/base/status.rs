@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::base::digest::Sha1;
 use crate::base::ids::Priority;
+use crate::base::ids::ShardId;
 use crate::base::ids::TorrentId;
 use crate::base::info_hashes::InfoHashes;
 use crate::base::shard_turns::ShardTurns;
@@ -70,6 +71,21 @@ pub struct TorrentStats {
     pub candidate_count: u32,
     /// Blocks asked for and not received.
     pub outstanding_count: u32,
+    /// The shards that serve it, its owner first. Empty while its owner serves it alone.
+    pub shards: Vec<ShardShare>,
+}
+
+/// What one shard does for a torrent that several serve.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ShardShare {
+    /// The shard.
+    pub shard: ShardId,
+    /// Peers connected to it.
+    pub peer_count: u32,
+    /// Payload bytes that it sent since it began to serve the torrent.
+    pub uploaded: u64,
+    /// Payload bytes per second that it sent lately.
+    pub upload_rate: u64,
 }
 
 impl TorrentStats {
@@ -95,6 +111,7 @@ impl TorrentStats {
             seed_count: 0,
             candidate_count: 0,
             outstanding_count: 0,
+            shards: Vec::new(),
         }
     }
 }
@@ -210,6 +227,10 @@ pub struct PeerStatus {
 pub struct ShardStats {
     /// Torrents it owns.
     pub torrent_count: u32,
+    /// Torrents of other shards that it helps to serve.
+    pub annex_count: u32,
+    /// Time in which it ran or waited for its core, in thousandths of the last second.
+    pub busy_permille: u32,
     /// Connections it owns, handshakes included.
     pub connection_count: u32,
     /// Payload bytes received.

@@ -134,6 +134,18 @@ pub enum AlertKind {
     },
     /// A file of the torrent could not be read or written.
     Storage(StorageError),
+    /// The torrent keeps its shard busy: another one, which was idle, serves it too from here on.
+    ShardEnlisted {
+        /// The other one.
+        shard: ShardId,
+    },
+    /// A shard that helped to serve the torrent does so no more.
+    ShardReleased {
+        /// That one.
+        shard: ShardId,
+        /// Why.
+        reason: String,
+    },
     /// A turn of the shard took more than 5 ms (C9).
     SlowTurn {
         /// How long.

@@ -38,3 +38,22 @@ pub(crate) enum Command {
     /// Close everything, tell trackers, finish writes. Replied to when nothing is left.
     Shutdown,
 }
+
+impl Command {
+    /// The torrent that it is about, if it is about one that is there.
+    pub(crate) fn torrent(&self) -> Option<TorrentId> {
+        match self {
+            Command::Add(_) | Command::Shutdown => None,
+            Command::Remove(id)
+            | Command::Pause(id)
+            | Command::Resume(id)
+            | Command::Recheck(id)
+            | Command::AddPeers(id, _)
+            | Command::Reannounce(id)
+            | Command::Scrape(id)
+            | Command::ChooseFiles(id, _)
+            | Command::Files(id)
+            | Command::Status(id) => Some(*id),
+        }
+    }
+}

@@ -81,6 +81,12 @@ impl Gate {
         self.connections = self.connections.saturating_sub(1);
     }
 
+    /// Connections that it could still take, those kept for outgoing ones left out.
+    pub(crate) fn room(&self) -> u32 {
+        let inbound_max = self.connections_max - self.connections_max / 10;
+        inbound_max.saturating_sub(self.connections)
+    }
+
     pub(crate) fn connection_count(&self) -> u32 {
         self.connections
     }

@@ -16,8 +16,10 @@ pub(crate) mod directory;
 pub(crate) mod disk;
 pub(crate) mod gate;
 pub(crate) mod hasher;
+pub(crate) mod heat;
 pub(crate) mod layers;
 pub(crate) mod metadata;
+pub(crate) mod note;
 pub(crate) mod peer;
 pub(crate) mod pick;
 pub(crate) mod settings;
@@ -28,9 +30,9 @@ pub(crate) mod to_ring;
 pub(crate) mod turn;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use crate::base::digest::Sha1;
+use crate::base::ids::ShardId;
 use crate::base::ids::TorrentId;
 use crate::base::instant::Instant;
 use crate::base::limits::HASH_SLICE;
@@ -48,9 +50,9 @@ use crate::engine::conn::Conn;
 use crate::engine::conn::Heard;
 use crate::engine::conn::Stage;
 use crate::engine::conn::Step;
-use crate::engine::directory::Directory;
 use crate::engine::disk::DiskReply;
 use crate::engine::disk::JobId;
+use crate::engine::note::Note;
 use crate::engine::shard_config::EngineConfig;
 use crate::engine::swarm::state::Leave;
 use crate::engine::swarm::state::Swarm;
@@ -71,7 +73,6 @@ use crate::engine::turn::Turn;
 #[derive(Debug)]
 pub(crate) struct Engine {
     turn: Turn,
-    directory: Arc<Directory>,
     swarms: Swarms,
     udp: UdpTrackers,
     /// When the shard was told to end, and by which command.
@@ -82,14 +83,7 @@ pub(crate) struct Engine {
 impl Engine {
     pub(crate) fn new(config: EngineConfig, now: Instant) -> Engine {
         let udp = UdpTrackers::new(config.settings.allow_private_trackers);
-        Engine {
-            directory: Arc::clone(&config.directory),
-            turn: Turn::new(config),
-            swarms: Swarms::default(),
-            udp,
-            shutdown: None,
-            now,
-        }
+        Engine { turn: Turn::new(config), swarms: Swarms::default(), udp, shutdown: None, now }
     }
 
     pub(crate) fn handle_command(&mut self, now: Instant, ticket: Ticket, command: Command) {
@@ -104,22 +98,13 @@ impl Engine {
                 }
                 Reply::NoSuchTorrent
             }
-            Command::Pause(id) => self.order(id, |swarm, turn| swarm.pause(now, turn)),
-            Command::Resume(id) => self.order(id, |swarm, turn| swarm.resume(now, turn)),
-            Command::Recheck(id) => self.order(id, |swarm, turn| swarm.recheck(now, turn)),
-            Command::AddPeers(id, peers) => {
-                self.order(id, |swarm, turn| swarm.add_candidates(now, turn, &peers))
-            }
-            Command::Reannounce(id) => self.order(id, |swarm, _| swarm.announcer.reannounce(now)),
-            Command::Scrape(id) => self.order(id, |swarm, _| swarm.announcer.scrape()),
-            Command::ChooseFiles(id, choice) => self.ask(id, |swarm, turn| {
-                let chosen = swarm.choose_files(turn, choice);
-                chosen.map_or_else(Reply::BadChoice, |()| Reply::Done)
-            }),
-            Command::Files(id) => self.ask(id, |swarm, _| Reply::Files(swarm.file_status())),
-            Command::Status(id) => {
-                self.ask(id, |swarm, _| Reply::Status(Box::new(swarm.status(now))))
-            }
+            command => match command.torrent() {
+                Some(id) => {
+                    let reply = self.tell(id, |swarm, turn| swarm.obey(now, turn, command));
+                    reply.unwrap_or(Reply::NoSuchTorrent)
+                }
+                None => Reply::NoSuchTorrent,
+            },
         };
         self.turn.outputs.push_back(Output::Reply { ticket, reply });
     }
@@ -137,19 +122,12 @@ impl Engine {
 
     fn shut_down(&mut self, now: Instant, ticket: Ticket) {
         self.shutdown = Some(ticket);
+        self.turn.is_ending = true;
         for slot in self.swarms.slots() {
             self.contain(slot, |swarm, turn| swarm.leave(now, turn, Leave::Shutdown));
         }
         self.turn.close_conns(|_| true);
         self.end_if_drained();
-    }
-
-    fn order(&mut self, id: TorrentId, what: impl FnOnce(&mut Swarm, &mut Turn)) -> Reply {
-        self.tell(id, what).map_or(Reply::NoSuchTorrent, |()| Reply::Done)
-    }
-
-    fn ask(&mut self, id: TorrentId, what: impl FnOnce(&mut Swarm, &mut Turn) -> Reply) -> Reply {
-        self.tell(id, what).unwrap_or(Reply::NoSuchTorrent)
     }
 
     fn tell<R>(
@@ -222,12 +200,12 @@ impl Engine {
     /// A stranger named a torrent before its handshake was whole, or with the end of it: if it
     /// lives on another shard, so does the connection from here on.
     fn route(&mut self, now: Instant, conn: ConnId, info_hash: Sha1, rest: &[u8]) {
-        if self.swarms.by_hash(&info_hash).is_some() {
+        if self.swarms.serves(&info_hash) {
             // Ours: the rest of the handshake is awaited.
             return self.listen(now, conn, rest);
         }
-        let owner = self.directory.find(&info_hash).filter(|shard| *shard != self.turn.shard);
-        let Some(to) = owner else { return self.conn_failed(now, conn, true) };
+        let home = self.turn.home_of(&info_hash);
+        let Some(to) = home else { return self.conn_failed(now, conn, true) };
         let Some(state) = self.turn.forget_conn(conn) else { return };
         let Stage::Stranger { heard } = state.stage else { return };
         let mut bytes = heard.to_vec();
@@ -340,6 +318,19 @@ impl Engine {
         self.drain_udp(now);
     }
 
+    /// Another shard says something about a torrent that both serve, or shall serve.
+    pub(crate) fn handle_note(&mut self, now: Instant, from: ShardId, note: Note) {
+        self.now = now;
+        self.swarms.handle_note(now, &mut self.turn, from, note);
+    }
+
+    /// A second went by in which the shards had these loads, see `heat`.
+    pub(crate) fn handle_loads(&mut self, now: Instant, loads: &[u16]) {
+        self.now = now;
+        loads.clone_into(&mut self.turn.loads);
+        self.swarms.handle_loads(now, &mut self.turn);
+    }
+
     /// Call when `now` has reached [`Engine::poll_timeout`], and `hash_slice` after it.
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         self.now = now;
@@ -420,7 +411,9 @@ impl Engine {
 
     /// The shard's figures; the ring adds those of its turns.
     pub(crate) fn stats(&self) -> ShardStats {
-        ShardStats { torrent_count: self.swarms.len() as u32, ..self.turn.stats() }
+        let annex_count = self.swarms.annex_count() as u32;
+        let torrent_count = self.swarms.len() as u32 - annex_count;
+        ShardStats { torrent_count, annex_count, ..self.turn.stats() }
     }
 
     /// Lets one swarm do what became due; false when nothing is due any more.
@@ -445,9 +438,12 @@ impl Engine {
             // There may be more questions behind this one.
             self.swarms.mark(slot);
         }
-        if let Some(left) = self.swarms.settle(slot, (&self.directory, self.turn.shard)) {
+        if let Some(left) = self.swarms.settle(slot, &self.turn) {
             if let Some(Leave::Removed(ticket)) = left.leave {
                 self.reply_done(ticket);
+            }
+            if let Some((to, note)) = left.farewell() {
+                self.turn.outputs.push_back(Output::Note { to, note });
             }
             self.end_if_drained();
         }

@@ -14,6 +14,7 @@ use crate::content::wanted::ChoiceError;
 use crate::engine::alert::Alert;
 use crate::engine::command::Ticket;
 use crate::engine::disk::DiskJob;
+use crate::engine::note::Note;
 
 /// A connection of this shard: a slot and its generation, so that an id that outlived its
 /// connection names nothing.
@@ -46,6 +47,8 @@ pub(crate) enum Output {
     Resolve { query: QueryId, host: String, port: u16 },
     /// Send one UDP packet; nothing answers if it is lost.
     Datagram { to: SocketAddr, bytes: Vec<u8> },
+    /// For another shard; nothing answers if its mailbox is full.
+    Note { to: ShardId, note: Note },
     /// For the session's reader.
     Alert(Alert),
     /// The reply to a command.

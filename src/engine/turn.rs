@@ -4,12 +4,14 @@
 use std::collections::BTreeSet;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hashbrown::HashMap;
 
 use crate::base::budget::Budget;
 use crate::base::buffer::Pool;
+use crate::base::digest::Sha1;
 use crate::base::ids::BlockIndex;
 use crate::base::ids::FileIndex;
 use crate::base::ids::PieceIndex;
@@ -30,6 +32,7 @@ use crate::engine::alert::Alert;
 use crate::engine::alert::AlertKind;
 use crate::engine::conn::Conn;
 use crate::engine::conn::Stage;
+use crate::engine::directory::Directory;
 use crate::engine::disk::DiskJob;
 use crate::engine::disk::DiskOp;
 use crate::engine::disk::JobId;
@@ -63,6 +66,13 @@ pub(crate) struct Turn {
     pub(crate) chores: VecDeque<SlotId>,
     /// Swarms with a full piece that waits for company, and until when.
     pub(crate) hash_waits: BTreeSet<(Instant, SlotId)>,
+    pub(crate) directory: Arc<Directory>,
+    /// The shard was told to end.
+    pub(crate) is_ending: bool,
+    /// Loads of all shards as of the last second, as `heat` has them; empty before the first.
+    pub(crate) loads: Vec<u16>,
+    /// Swarms that other shards help to serve.
+    pub(crate) lent: BTreeSet<SlotId>,
     pub(crate) conns: Slots<Conn>,
     pub(crate) deadlines: BTreeSet<(Instant, ConnId)>,
     pub(crate) outputs: VecDeque<Output>,
@@ -138,7 +148,7 @@ pub(crate) enum Asker {
 
 impl Turn {
     pub(crate) fn new(config: EngineConfig) -> Turn {
-        let EngineConfig { shard, settings, pool, seed, lanes, .. } = config;
+        let EngineConfig { shard, settings, directory, pool, lanes, seed } = config;
         Turn {
             shard,
             rng: Rng::new(seed),
@@ -152,6 +162,10 @@ impl Turn {
             hashing: VecDeque::new(),
             chores: VecDeque::new(),
             hash_waits: BTreeSet::new(),
+            directory,
+            is_ending: false,
+            loads: Vec::new(),
+            lent: BTreeSet::new(),
             conns: Slots::default(),
             deadlines: BTreeSet::new(),
             outputs: VecDeque::new(),
@@ -197,6 +211,13 @@ impl Turn {
             self.hash_waits.pop_first();
             self.hashing.push_back(slot);
         }
+    }
+
+    /// Where else than here the torrent with this name is served: the shard with the least to do.
+    pub(crate) fn home_of(&self, info_hash: &Sha1) -> Option<ShardId> {
+        let homes = self.directory.homes(info_hash).into_iter();
+        let load = |shard: &ShardId| self.loads.get(shard.as_usize()).copied().unwrap_or(0);
+        homes.filter(|shard| *shard != self.shard).min_by_key(load)
     }
 
     /// Asks the disk.

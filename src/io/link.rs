@@ -10,7 +10,9 @@ use std::sync::atomic::Ordering;
 use crossbeam::channel::Sender;
 use crossbeam::queue::ArrayQueue;
 
+use crate::base::ids::ShardId;
 use crate::engine::command::Command;
+use crate::engine::note::Note;
 use crate::engine::to_ring::HttpAnswer;
 use crate::engine::to_ring::QueryError;
 use crate::engine::to_ring::QueryId;
@@ -27,6 +29,8 @@ pub(crate) enum Letter {
     Request { command: Command, reply: Sender<Reply> },
     /// A connection that landed on another shard, with the bytes read so far.
     Adopt { fd: OwnedFd, remote: SocketAddr, bytes: Vec<u8> },
+    /// A word of another shard about a torrent that both serve.
+    Note { from: ShardId, note: Note },
     /// The answer of a tracker over HTTP.
     Http { query: QueryId, answer: Result<HttpAnswer, QueryError> },
     /// The addresses of a name.

@@ -130,7 +130,7 @@ struct Seedling {
     http: Arc<HttpPool>,
     blocking: Arc<blocking::Pool>,
     alerts: AlertSender,
-    stats: Arc<Published<ShardStats>>,
+    stats: Vec<Arc<Published<ShardStats>>>,
     clock: Clock,
     open_file_max: usize,
     addresses: Vec<SocketAddr>,
@@ -150,7 +150,7 @@ impl Shards {
         let mut shards = Shards {
             links: Vec::new(),
             alerts: Vec::new(),
-            stats: Vec::new(),
+            stats: cpus.iter().map(|_| Arc::new(Published::new(ShardStats::default()))).collect(),
             listening: listening.clone(),
             seed: chance(),
             threads: Vec::new(),
@@ -166,9 +166,7 @@ impl Shards {
         for (at, ((cpu, (_, inbox)), listeners)) in places {
             let shard = ShardId(at as u16);
             let (sink, source) = alert_queue(shard, ALERT_DEPTH, 1);
-            let stats = Arc::new(Published::new(ShardStats::default()));
             shards.alerts.push(source);
-            shards.stats.push(Arc::clone(&stats));
             seedlings.push(Seedling {
                 shard,
                 cpu: *cpu,
@@ -181,7 +179,7 @@ impl Shards {
                 http: Arc::clone(&http),
                 blocking: Arc::clone(&blocking),
                 alerts: sink,
-                stats,
+                stats: shards.stats.clone(),
                 clock,
                 open_file_max: open_file_max(cpus.len(), &config.settings),
                 addresses: listening.clone(),

@@ -25,6 +25,7 @@ use crate::engine::add::Allocation;
 use crate::engine::disk::DiskJob;
 use crate::engine::disk::DiskOp;
 use crate::engine::disk::DiskReply;
+use crate::engine::disk::FileSeen;
 use crate::engine::disk::JobId;
 use crate::sim::clock::Clock;
 use crate::sim::contents::Contents;
@@ -75,7 +76,10 @@ pub(crate) struct Disk {
     delay_max: Duration,
     faults: DiskFaults,
     contents: BTreeMap<Sha1, Contents>,
-    opened: BTreeMap<TorrentId, Opened>,
+    /// Each shard opens for itself.
+    opened: BTreeMap<(ShardId, TorrentId), Opened>,
+    /// Torrents whose files whoever opens them from here on does not find.
+    hidden: BTreeSet<Sha1>,
     pending: Clock<Pending>,
     writing: Vec<(TorrentId, JobId, Range<u64>)>,
     seen_ids: BTreeSet<(ShardId, JobId)>,
@@ -91,6 +95,7 @@ impl Disk {
             faults: DiskFaults::default(),
             contents: BTreeMap::new(),
             opened: BTreeMap::new(),
+            hidden: BTreeSet::new(),
             pending: Clock::default(),
             writing: Vec::new(),
             seen_ids: BTreeSet::new(),
@@ -100,6 +105,11 @@ impl Disk {
 
     pub(crate) fn set_faults(&mut self, faults: DiskFaults) {
         self.faults = faults;
+    }
+
+    /// Somebody moves the torrent's files away: who has them open still reads them.
+    pub(crate) fn hide(&mut self, info_hash: Sha1) {
+        self.hidden.insert(info_hash);
     }
 
     /// Lays complete files there, as a user would who has the data.
@@ -147,14 +157,15 @@ impl Disk {
         assert!(self.seen_ids.insert((shard, job.id)), "{:?} was used twice", job.id);
         let delay = Duration::from_nanos(self.rng.below(self.delay_max.as_nanos() as u64));
         let mut at = now + delay;
-        self.note_open(&job);
-        if matches!(job.op, DiskOp::Close) && !self.opened.contains_key(&job.torrent) {
+        let key = (shard, job.torrent);
+        self.note_open(key, &job);
+        if matches!(job.op, DiskOp::Close) && !self.opened.contains_key(&key) {
             // A torrent that was never opened, because it was added as paused.
             let pending = Pending { shard, job, info_hash: Sha1([0; 20]) };
             self.pending.plan(at, pending);
             return;
         }
-        let opened = self.opened.get_mut(&job.torrent);
+        let opened = self.opened.get_mut(&key);
         let opened = opened.unwrap_or_else(|| panic!("{job:?} for files that are not open"));
         // `Create` comes between what was given before it and what is given after it.
         if matches!(job.op, DiskOp::Close | DiskOp::Create { .. }) {
@@ -181,7 +192,7 @@ impl Disk {
         while let Some(pending) = self.pending.poll_due(now) {
             let Pending { shard, job, .. } = pending;
             self.writing.retain(|(torrent, id, _)| (*torrent, *id) != (job.torrent, job.id));
-            let reply = self.perform(&job, &pending.info_hash);
+            let reply = self.perform(shard, &job, &pending.info_hash);
             self.completions.push_back(Completion { shard, job: job.id, reply });
         }
     }
@@ -190,17 +201,17 @@ impl Disk {
         self.completions.pop_front()
     }
 
-    fn note_open(&mut self, job: &DiskJob) {
+    fn note_open(&mut self, key: (ShardId, TorrentId), job: &DiskJob) {
         let DiskOp::Open { torrent, allocation, .. } = &job.op else { return };
         let info_hash = torrent.info_hash();
         self.contents.entry(info_hash).or_insert_with(|| Contents::empty(torrent));
-        let is_created = self.opened.get(&job.torrent).is_some_and(|old| old.is_created);
-        let is_busy = self.pending.iter().any(|pending| pending.job.torrent == job.torrent);
+        let is_created = self.opened.get(&key).is_some_and(|old| old.is_created);
+        let is_busy = self.pending.iter().any(|other| (other.shard, other.job.torrent) == key);
         assert!(!is_busy, "torrent {} was opened while its jobs are under way", job.torrent);
         let (allocation, busy_until) = (*allocation, Instant::ZERO);
         let created_at = busy_until;
         let opened = Opened { info_hash, allocation, is_created, busy_until, created_at };
-        self.opened.insert(job.torrent, opened);
+        self.opened.insert(key, opened);
     }
 
     fn note_write(&mut self, job: &DiskJob, range: Range<u64>) {
@@ -211,7 +222,7 @@ impl Disk {
         self.writing.push((job.torrent, job.id, range));
     }
 
-    fn perform(&mut self, job: &DiskJob, info_hash: &Sha1) -> DiskReply {
+    fn perform(&mut self, shard: ShardId, job: &DiskJob, info_hash: &Sha1) -> DiskReply {
         if let Some((operation, chance)) = self.chance_of_failure(&job.op)
             && self.faults.only.is_none_or(|only| only == *info_hash)
             && self.rng.below(1000) < chance
@@ -219,16 +230,19 @@ impl Disk {
             return DiskReply::Failed(failure(operation, Some(self.faults.errno), "as planned"));
         }
         if matches!(job.op, DiskOp::Close) {
-            self.opened.remove(&job.torrent);
+            self.opened.remove(&(shard, job.torrent));
             return DiskReply::Done;
         }
-        let Some(opened) = self.opened.get_mut(&job.torrent) else {
+        let Some(opened) = self.opened.get_mut(&(shard, job.torrent)) else {
             return DiskReply::Failed(failure(StorageOperation::Open, None, "not open"));
         };
         let Some(contents) = self.contents.get_mut(info_hash) else {
             return DiskReply::Failed(failure(StorageOperation::Open, None, "no such contents"));
         };
         match &job.op {
+            DiskOp::Open { .. } if self.hidden.contains(info_hash) => {
+                DiskReply::Opened(vec![FileSeen::Missing; contents.seen().len()])
+            }
             DiskOp::Open { .. } => DiskReply::Opened(contents.seen().to_vec()),
             DiskOp::Create { files } => {
                 contents.create(files, opened.allocation);
@@ -283,7 +297,6 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
-    use crate::engine::disk::FileSeen;
     use crate::sim::bundle::Bundle;
 
     const TORRENT: TorrentId = TorrentId(1);

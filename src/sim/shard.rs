@@ -25,6 +25,7 @@ use crate::engine::directory::Directory;
 use crate::engine::disk::DiskJob;
 use crate::engine::disk::DiskReply;
 use crate::engine::disk::JobId;
+use crate::engine::note::Note;
 use crate::engine::settings::Settings;
 use crate::engine::shard_config::EngineConfig;
 use crate::engine::to_ring::CloseReason;
@@ -62,6 +63,8 @@ pub(crate) enum Input {
     Http { query: QueryId, answer: Result<HttpAnswer, QueryError> },
     Resolved { query: QueryId, answer: Result<Vec<SocketAddr>, QueryError> },
     Datagram { from: SocketAddr, bytes: Vec<u8> },
+    Note { from: ShardId, note: Note },
+    Loads(Vec<u16>),
     Command { ticket: Ticket, command: Command },
 }
 
@@ -118,6 +121,10 @@ pub(crate) enum Effect {
     Datagram {
         to: SocketAddr,
         bytes: Vec<u8>,
+    },
+    Note {
+        to: ShardId,
+        note: Note,
     },
     Alert(Alert),
     Reply {
@@ -287,6 +294,8 @@ impl Shard {
             Input::Http { query, answer } => self.engine.handle_http(now, query, answer),
             Input::Resolved { query, answer } => self.engine.handle_resolved(now, query, answer),
             Input::Datagram { from, bytes } => self.engine.handle_datagram(now, from, &bytes),
+            Input::Note { from, note } => self.engine.handle_note(now, from, note),
+            Input::Loads(loads) => self.engine.handle_loads(now, &loads),
             Input::Command { ticket, command } => self.engine.handle_command(now, ticket, command),
         }
         false
@@ -375,6 +384,7 @@ impl Shard {
             Output::Http { query, url } => Effect::Http { query, url },
             Output::Resolve { query, host, port } => Effect::Resolve { query, host, port },
             Output::Datagram { to, bytes } => Effect::Datagram { to, bytes },
+            Output::Note { to, note } => Effect::Note { to, note },
             Output::Alert(alert) => Effect::Alert(alert),
             Output::Reply { ticket, reply } => Effect::Reply { ticket, reply },
         };

@@ -44,6 +44,10 @@ pub(crate) fn words(alert: &Alert) -> String {
             )
         }
         AlertKind::Storage(error) => error.to_string(),
+        AlertKind::ShardEnlisted { shard } => format!("shard {shard} serves it too from here on"),
+        AlertKind::ShardReleased { shard, reason } => {
+            format!("shard {shard} serves it no more: {reason}")
+        }
         AlertKind::SlowTurn { took, part } => {
             format!("shard {}: a turn took {took:?}, most of it in {}", alert.shard, part.name())
         }

@@ -2,20 +2,25 @@
 //!
 //! `state` holds it, each `step_*` is one thing it does, and this file says in which order.
 
+pub(crate) mod annex;
 pub(crate) mod arriving;
 pub(crate) mod assemblies;
 pub(crate) mod file_progress;
 pub(crate) mod late_check;
+pub(crate) mod lending;
 pub(crate) mod readings;
 pub(crate) mod seeking;
 pub(crate) mod selection;
 pub(crate) mod state;
+pub(crate) mod step_annex;
 pub(crate) mod step_announce;
 pub(crate) mod step_check;
+pub(crate) mod step_command;
 pub(crate) mod step_download;
 pub(crate) mod step_end;
 pub(crate) mod step_handshake;
 pub(crate) mod step_hashes;
+pub(crate) mod step_lend;
 pub(crate) mod step_metadata;
 pub(crate) mod step_peers;
 pub(crate) mod step_report;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,9 +36,11 @@ use crate::engine::disk::JobId;
 use crate::engine::layers::Layers;
 use crate::engine::peer::speech::state::Peer;
 use crate::engine::pick::Picker;
+use crate::engine::swarm::annex::Annex;
 use crate::engine::swarm::assemblies::Assemblies;
 use crate::engine::swarm::file_progress::FileProgress;
 use crate::engine::swarm::late_check::LateCheck;
+use crate::engine::swarm::lending::Lending;
 use crate::engine::swarm::readings::Check;
 use crate::engine::swarm::readings::Readings;
 use crate::engine::swarm::seeking::Seeking;
@@ -73,6 +76,8 @@ pub(crate) enum Phase {
 pub(crate) enum Leave {
     Removed(Ticket),
     Shutdown,
+    /// It helped another shard, and does so no more.
+    Annex,
 }
 
 /// One torrent on its shard.
@@ -137,6 +142,10 @@ pub(crate) struct Swarm {
     pub(crate) publish_at: Option<Instant>,
     pub(crate) published_at: Instant,
     pub(crate) stats: Arc<Published<TorrentStats>>,
+    /// The torrent is another shard's, which this one helps.
+    pub(crate) annex: Option<Box<Annex>>,
+    /// The shards that help, if ever any did.
+    pub(crate) lending: Option<Box<Lending>>,
     /// In the shard's queue of swarms that received what may be hashed.
     pub(crate) is_hashing: bool,
     /// On the engine's list of swarms with something due this turn.
@@ -215,6 +224,8 @@ impl Swarm {
             publish_at: Some(now),
             published_at: now,
             stats: addition.stats,
+            annex: None,
+            lending: None,
             is_hashing: false,
             is_due: false,
             timer: None,
@@ -244,6 +255,14 @@ impl Swarm {
             Phase::Opening => self.open(turn),
             _ => {}
         }
+    }
+
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    pub(crate) fn allocation(&self) -> Allocation {
+        self.allocation
     }
 
     /// The job that looks at the torrent's files.
@@ -296,8 +315,9 @@ impl Swarm {
 
     /// Figures changed: they are published soon.
     pub(crate) fn changed(&mut self) {
-        if self.publish_at.is_none() {
-            self.publish_at = Some(self.published_at + PUBLISH_INTERVAL);
+        let soon = self.published_at + PUBLISH_INTERVAL;
+        if self.publish_at.is_none_or(|at| at > soon) {
+            self.publish_at = Some(soon);
         }
     }
 

@@ -28,7 +28,7 @@ impl Swarm {
             peer_id: self.peer_id,
             port: turn.settings.announce_port,
             ip: turn.settings.announce_ip,
-            uploaded: self.sent.total(),
+            uploaded: self.uploaded(),
             downloaded: self.received.total(),
             left: match self.seeking {
                 // Nobody knows; a leecher has something left all the same.

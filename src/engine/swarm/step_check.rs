@@ -22,6 +22,9 @@ use crate::engine::turn::Turn;
 impl Swarm {
     /// The files were looked at: hash every piece that may be there.
     pub(crate) fn handle_opened(&mut self, now: Instant, turn: &mut Turn, seen: Vec<FileSeen>) {
+        if self.annex.is_some() {
+            return self.handle_annex_opened(now, turn, seen);
+        }
         self.files.handle_seen(seen);
         let mut plausible = self.files.plausible(&self.torrent);
         if let Some(known) = self.unverifiable_but() {

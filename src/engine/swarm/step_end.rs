@@ -62,6 +62,9 @@ impl Swarm {
 
     /// Storage failed: this torrent stops with a clear error, others go on (F9).
     pub(crate) fn storage_failed(&mut self, now: Instant, turn: &mut Turn, error: StorageError) {
+        if self.annex.is_some() {
+            return self.annex_storage_failed(now, turn, error);
+        }
         let message = error.to_string();
         self.alert(turn, AlertKind::Storage(error));
         self.fail(now, turn, message);
@@ -70,6 +73,9 @@ impl Swarm {
     pub(crate) fn fail(&mut self, now: Instant, turn: &mut Turn, message: String) {
         if matches!(self.phase, Phase::Broken | Phase::Leaving | Phase::Left) {
             return;
+        }
+        if self.annex.is_some() {
+            return self.end_annex(now, turn, &message);
         }
         self.halt(now, turn, "the torrent stopped with an error");
         self.phase = Phase::Broken;
@@ -88,6 +94,7 @@ impl Swarm {
 
     /// Ends everything that is under way; disk jobs end by themselves and find nobody waiting.
     fn halt(&mut self, now: Instant, turn: &mut Turn, reason: &str) {
+        self.call_off(turn, true);
         let ids: Vec<SlotId> = self.peers.iter().map(|(id, _)| id).collect();
         ids.into_iter().for_each(|id| self.drop_peer(now, turn, id, reason));
         let own = self.slot;
@@ -110,10 +117,11 @@ impl Swarm {
         self.changed();
     }
 
-    /// Goes through the last steps: trackers told, jobs done, store closed.
+    /// Goes through the last steps: trackers told, helpers gone, jobs done, store closed.
     pub(crate) fn go_on_leaving(&mut self, turn: &mut Turn) {
         self.sync_if_quiet(turn);
-        if self.phase == Phase::Leaving && self.jobs == 0 && self.announcer.is_idle() {
+        let is_quiet = self.jobs == 0 && self.announcer.is_idle() && !self.is_lent();
+        if self.phase == Phase::Leaving && is_quiet {
             self.disk(turn, Purpose::Close, DiskOp::Close);
         }
     }
@@ -128,6 +136,8 @@ impl Swarm {
 
     pub(crate) fn handle_store_closed(&mut self, turn: &mut Turn) {
         self.phase = Phase::Left;
-        self.alert(turn, AlertKind::Removed);
+        if self.annex.is_none() {
+            self.alert(turn, AlertKind::Removed);
+        }
     }
 }

@@ -87,9 +87,7 @@ impl Swarm {
             () if !self.takes_peers() => Err(Refusal::NotActive),
             () if theirs.peer_id == self.peer_id => Err(Refusal::Ourselves),
             () if self.candidates.is_banned(now, address) => Err(Refusal::Banned),
-            () if self.peers.len() >= turn.settings.connections_per_torrent_max as usize => {
-                Err(Refusal::Full)
-            }
+            () if self.peers.len() >= self.peers_max(turn) as usize => Err(Refusal::Full),
             () if self.peers.iter().any(same) => Err(Refusal::AlreadyThere),
             () => Ok(()),
         }

@@ -160,7 +160,7 @@ impl Swarm {
 
     /// Dials candidates while there is room.
     pub(crate) fn dial(&mut self, now: Instant, turn: &mut Turn) {
-        let max = turn.settings.connections_per_torrent_max;
+        let max = self.peers_max(turn);
         while self.takes_peers() && self.peers.len() as u32 + self.dialling < max {
             let Some(address) = self.candidates.next_due(now) else { return };
             if self.peer_at(address).is_some() {

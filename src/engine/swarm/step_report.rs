@@ -2,9 +2,11 @@
 
 use crate::base::instant::Instant;
 use crate::base::status::PeerStatus;
+use crate::base::status::ShardShare;
 use crate::base::status::TorrentStats;
 use crate::base::status::TorrentStatus;
 use crate::engine::peer::speech::state::Peer;
+use crate::engine::swarm::lending::Lending;
 use crate::engine::swarm::readings::Check;
 use crate::engine::swarm::state::PUBLISH_INTERVAL;
 use crate::engine::swarm::state::Swarm;
@@ -26,7 +28,7 @@ impl Swarm {
         let peers = || self.peers.iter().map(|(_, peer)| peer);
         let seed_count = peers().filter(|peer| peer.is_seed()).count() as u32;
         let outstanding_count = peers().map(|peer| peer.pipeline.len() as u32).sum();
-        TorrentStats {
+        let mut stats = TorrentStats {
             id: self.id,
             info_hashes: self.names(),
             state: self.state(),
@@ -46,15 +48,50 @@ impl Swarm {
             seed_count,
             candidate_count: self.candidates.waiting_count() as u32,
             outstanding_count,
+            shards: Vec::new(),
+        };
+        self.add_helpers(&mut stats);
+        stats
+    }
+
+    /// Adds what other shards do for the torrent to what this one does.
+    fn add_helpers(&self, stats: &mut TorrentStats) {
+        let Some(lending) = self.lending.as_deref() else { return };
+        if !lending.is_empty() {
+            stats.shards.push(ShardShare {
+                shard: lending.owner(),
+                peer_count: stats.peer_count,
+                uploaded: stats.uploaded,
+                upload_rate: stats.upload_rate,
+            });
+            stats.shards.extend(lending.shares());
         }
+        for helper in lending.helpers() {
+            stats.peer_count += helper.report.peer_count;
+            stats.seed_count += helper.report.seed_count;
+            stats.upload_rate += helper.report.upload_rate;
+        }
+        stats.uploaded += lending.uploaded();
+    }
+
+    /// Payload sent, by helpers too.
+    pub(crate) fn uploaded(&self) -> u64 {
+        self.sent.total() + self.lending.as_deref().map_or(0, Lending::uploaded)
+    }
+
+    pub(crate) fn peer_statuses(&mut self, now: Instant) -> Vec<PeerStatus> {
+        self.peers.iter_mut().map(|(_, peer)| peer_status(now, peer)).collect()
     }
 
     pub(crate) fn status(&mut self, now: Instant) -> TorrentStatus {
+        let mut peers = self.peer_statuses(now);
+        let helpers = self.lending.as_deref().map_or(&[][..], Lending::helpers);
+        peers.extend(helpers.iter().filter_map(|helper| helper.report.peers.clone()).flatten());
         TorrentStatus {
             stats: self.figures(now),
             error: self.error.clone(),
             trackers: self.announcer.status(now),
-            peers: self.peers.iter_mut().map(|(_, peer)| peer_status(now, peer)).collect(),
+            peers,
         }
     }
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 use crate::base::instant::Instant;
 use crate::base::slots::SlotId;
 use crate::engine::pick::ask::Release;
+use crate::engine::swarm::annex::Annex;
+use crate::engine::swarm::lending::Lending;
 use crate::engine::swarm::state::Swarm;
 use crate::engine::turn::Turn;
 
@@ -35,6 +37,8 @@ impl Swarm {
             let facts = self.facts(turn);
             self.announcer.handle_timeout(now, &facts, &mut turn.rng);
         }
+        self.end_late_annex(now, turn);
+        self.go_on_lending(now, turn);
         self.publish_if_due(now);
     }
 
@@ -47,7 +51,9 @@ impl Swarm {
         let dial = dial.map(|at| at.max(self.next_tick));
         let metadata = self.seeking.as_ref().and_then(|seeking| seeking.fetch.poll_timeout());
         let others = [self.announcer.poll_timeout(), self.layers.poll_timeout(), self.publish_at];
-        [tick, choke, dial, metadata].into_iter().chain(others).flatten().min()
+        let annex = self.annex.as_deref().and_then(Annex::poll_timeout);
+        let lending = self.lending.as_deref().and_then(Lending::poll_timeout);
+        [tick, choke, dial, metadata, annex, lending].into_iter().chain(others).flatten().min()
     }
 
     fn tick(&mut self, now: Instant, turn: &mut Turn) {

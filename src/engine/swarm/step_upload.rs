@@ -81,7 +81,7 @@ impl Swarm {
             })
             .collect();
         let currency = if self.is_done() { Currency::Turns } else { Currency::Rate };
-        let slots = turn.settings.upload_slots_max as usize;
+        let slots = self.slots(turn);
         let mut chosen = self.choker.choose(&facts, slots, currency, now, &mut turn.rng);
         chosen.sort_unstable();
         for fact in facts {

@@ -12,12 +12,20 @@ use crate::base::digest::Sha1;
 use crate::base::ids::ShardId;
 use crate::base::ids::TorrentId;
 use crate::base::instant::Instant;
+use crate::base::limits::ANNEX_MAX;
 use crate::base::slots::SlotId;
 use crate::base::slots::Slots;
 use crate::engine::add::Addition;
-use crate::engine::directory::Directory;
+use crate::engine::heat::helper;
+use crate::engine::heat::is_hot;
+use crate::engine::note::Ending;
+use crate::engine::note::Enlistment;
+use crate::engine::note::Note;
+use crate::engine::note::Word;
+use crate::engine::swarm::annex::Annex;
 use crate::engine::swarm::state::Phase;
 use crate::engine::swarm::state::Swarm;
+use crate::engine::to_ring::Output;
 use crate::engine::turn::Turn;
 
 /// What a torrent's owner is told after a contained panic.
@@ -35,6 +43,7 @@ pub(crate) struct Swarms {
     /// Swarms that a budget refused.
     starved: BTreeSet<SlotId>,
     timers: BTreeSet<(Instant, SlotId)>,
+    annex_count: usize,
 }
 
 impl Swarms {
@@ -44,6 +53,24 @@ impl Swarms {
         self.by_id.insert(id, slot);
         self.by_hash.extend(names.swarms().map(|name| (name, slot)));
         slot
+    }
+
+    /// Torrents of other shards among them.
+    pub(crate) fn annex_count(&self) -> usize {
+        self.annex_count
+    }
+
+    /// The torrent that sends most, of those that another shard could serve as well.
+    fn hottest(&mut self, now: Instant) -> Option<SlotId> {
+        let able = self.all.iter_mut().filter(|(_, swarm)| swarm.may_lend(now));
+        let rated = able.map(|(slot, swarm)| (swarm.sent.per_second(now), slot));
+        rated.max().map(|(_, slot)| slot)
+    }
+
+    /// Whether strangers who name this torrent belong here.
+    pub(crate) fn serves(&self, info_hash: &Sha1) -> bool {
+        let swarm = self.by_hash(info_hash).and_then(|slot| self.get(slot));
+        swarm.is_some_and(Swarm::takes_strangers)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -114,6 +141,57 @@ impl Swarms {
         Some(slot)
     }
 
+    /// Another shard says something about a torrent that both serve, or shall serve.
+    pub(crate) fn handle_note(&mut self, now: Instant, turn: &mut Turn, from: ShardId, note: Note) {
+        let Note { torrent, term, word } = note;
+        if let Word::Enlist(enlistment) = word {
+            return self.handle_enlist(now, turn, (from, torrent, term), &enlistment);
+        }
+        let is_owners = matches!(word, Word::Grant(_) | Word::CallOff);
+        if let Some(slot) = self.by_id(torrent) {
+            self.contain(now, turn, slot, |s, turn| s.handle_note(now, turn, (from, term), word));
+        } else if is_owners {
+            let note = Ending::refusal(torrent, term, "it is not there");
+            turn.outputs.push_back(Output::Note { to: from, note });
+        }
+    }
+
+    /// This shard shall help: serves the torrent too, unless it cannot.
+    fn handle_enlist(
+        &mut self,
+        now: Instant,
+        turn: &mut Turn,
+        (owner, id, term): (ShardId, TorrentId, u32),
+        enlistment: &Enlistment,
+    ) {
+        if turn.is_ending || self.annex_count >= ANNEX_MAX || self.by_id(id).is_some() {
+            let note = Ending::refusal(id, term, "it cannot just now");
+            return turn.outputs.push_back(Output::Note { to: owner, note });
+        }
+        let annex = Annex::new(owner, term, enlistment.grant, now);
+        self.annex_count += 1;
+        let slot = self.insert(now, turn, enlistment.addition(id));
+        let peer_id = enlistment.peer_id;
+        self.contain(now, turn, slot, |swarm, turn| swarm.begin_annex(turn, annex, peer_id));
+    }
+
+    /// A second went by, see [`Turn::loads`]. A hot shard asks an idle one to help with the torrent
+    /// that sends most.
+    pub(crate) fn handle_loads(&mut self, now: Instant, turn: &mut Turn) {
+        for slot in turn.lent.clone() {
+            self.contain(now, turn, slot, |swarm, turn| swarm.handle_loads(turn));
+        }
+        let own = turn.loads.get(turn.shard.as_usize()).copied().unwrap_or(0);
+        let is_hot = is_hot(own) && !turn.is_ending;
+        let Some(slot) = is_hot.then(|| self.hottest(now)).flatten() else { return };
+        self.contain(now, turn, slot, |swarm, turn| {
+            let is_taken = |shard| shard == turn.shard || swarm.is_helped_by(shard);
+            if let Some(idle) = helper(&turn.loads, is_taken) {
+                swarm.enlist(now, turn, idle);
+            }
+        });
+    }
+
     /// Something came back to a budget: whoever was refused asks again.
     pub(crate) fn feed_starved(&mut self, now: Instant, turn: &mut Turn) {
         while let Some(slot) = self.starved.pop_first() {
@@ -126,11 +204,7 @@ impl Swarms {
 
     /// The swarm was flushed: sees to its timer and to its hunger. A swarm that has left is
     /// returned.
-    pub(crate) fn settle(
-        &mut self,
-        slot: SlotId,
-        (directory, shard): (&Directory, ShardId),
-    ) -> Option<Swarm> {
+    pub(crate) fn settle(&mut self, slot: SlotId, turn: &Turn) -> Option<Swarm> {
         let swarm = self.all.get_mut(slot)?;
         if swarm.is_starved {
             self.starved.insert(slot);
@@ -146,7 +220,7 @@ impl Swarms {
         if std::mem::take(&mut swarm.is_renamed) {
             for name in swarm.names().swarms() {
                 self.by_hash.entry(name).or_insert(slot);
-                directory.learn(name, shard);
+                turn.directory.learn(name, turn.shard);
             }
         }
         if swarm.phase != Phase::Left {
@@ -154,6 +228,7 @@ impl Swarms {
         }
         self.starved.remove(&slot);
         let left = self.all.remove(slot)?;
+        self.annex_count -= usize::from(left.annex.is_some());
         self.by_id.remove(&left.id);
         for name in left.names().swarms() {
             if self.by_hash.get(&name) == Some(&slot) {
@@ -177,6 +252,7 @@ impl Swarms {
 /// given back by a second, contained attempt to halt it; if that panics too, budgets stay short by
 /// what it held, which is the safe side.
 fn break_swarm(now: Instant, turn: &mut Turn, swarm: &mut Swarm) {
+    // An annex is given up, and its owner told.
     let is_leaving = swarm.leave.is_some();
     let fail = AssertUnwindSafe(|| swarm.fail(now, turn, CONTAINED.to_owned()));
     if !is_leaving && catch_unwind(fail).is_ok() {
@@ -184,6 +260,7 @@ fn break_swarm(now: Instant, turn: &mut Turn, swarm: &mut Swarm) {
     }
     turn.close_conns(|conn| conn.swarm() == Some(swarm.slot));
     // One that was on its way out has nothing left to wait for.
-    swarm.phase = if is_leaving { Phase::Left } else { Phase::Broken };
+    let must_go = is_leaving || swarm.annex.is_some();
+    swarm.phase = if must_go { Phase::Left } else { Phase::Broken };
     swarm.error = Some(CONTAINED.to_owned());
 }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
@@ -18,6 +19,7 @@ use crate::content::torrent::Torrent;
 use crate::content::wanted::FileChoice;
 use crate::engine::add::Allocation;
 use crate::engine::add::PieceOrder;
+use crate::engine::directory::Directory;
 use crate::engine::disk::DiskJob;
 use crate::engine::disk::DiskOp;
 use crate::engine::disk::FileSeen;
@@ -306,7 +308,7 @@ fn a_connection_for_another_shards_torrent_is_handed_over_with_its_bytes() {
     let mut pair = Pair::new(100_000, 32_768, &Settings::default());
     let elsewhere = Sha1::of(b"elsewhere");
     let engine = &mut pair.hosts[0].engine;
-    engine.directory.set(elsewhere, Some(ShardId(3)));
+    engine.turn.directory.set(elsewhere, Some(ShardId(3)));
     let stranger = SocketAddr::from(([10, 0, 0, 9], 9));
     let conn = engine.handle_accepted(pair.now, stranger).expect("there is room");
     let bytes = Handshake::ours(elsewhere, [7; 20]).encode();

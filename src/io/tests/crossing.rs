@@ -188,7 +188,7 @@ fn control_tasks_get_their_turn_beside_the_pump() {
         http,
         blocking,
         alerts: alert_queue(ShardId(0), 16, 1).0,
-        stats: Arc::new(Published::new(ShardStats::default())),
+        stats: vec![Arc::new(Published::new(ShardStats::default()))],
         clock,
         open_file_max: 16,
         addresses: Vec::new(),

@@ -4,6 +4,7 @@
 //! engine wants into sends, reads, writes and replies. It waits in the hot ring and nowhere else;
 //! glommio gets two passes when a wait hits its bound and every few milliseconds under load.
 
+pub(crate) mod load;
 pub(crate) mod meter;
 
 use std::collections::BTreeMap;
@@ -31,6 +32,7 @@ use crate::engine::Engine;
 use crate::engine::alert::AlertKind;
 use crate::engine::command::Command;
 use crate::engine::command::Ticket;
+use crate::engine::note::Note;
 use crate::engine::swarm::state::PUBLISH_INTERVAL;
 use crate::engine::to_ring::ConnId;
 use crate::engine::to_ring::Output;
@@ -53,6 +55,7 @@ use crate::io::store::state::Store;
 use crate::io::trackers::Answer;
 use crate::io::trackers::HttpPool;
 use crate::io::trackers::Job;
+use crate::io::turn::load::LoadMeter;
 use crate::io::turn::meter::TurnMeter;
 
 /// The longest wait: what waits inside glommio is at most this late.
@@ -80,7 +83,8 @@ pub(crate) struct Parts {
     pub(crate) links: Vec<ShardLink>,
     pub(crate) http: Arc<HttpPool>,
     pub(crate) alerts: AlertSender,
-    pub(crate) stats: Arc<Published<ShardStats>>,
+    /// The figures of all shards; its own are written here.
+    pub(crate) stats: Vec<Arc<Published<ShardStats>>>,
     pub(crate) clock: Clock,
 }
 
@@ -97,6 +101,7 @@ pub(crate) struct Pump {
     is_hashing: bool,
     glommio_at: Instant,
     publish_at: Instant,
+    load: LoadMeter,
 }
 
 impl Pump {
@@ -115,6 +120,7 @@ impl Pump {
             is_hashing: false,
             glommio_at: now,
             publish_at: now,
+            load: LoadMeter::new(now),
         })
     }
 
@@ -193,6 +199,7 @@ impl Pump {
         self.take_letters(now);
         self.lap(TurnPart::Letters);
         self.parts.store.handle_findings(&mut self.parts.ring);
+        self.tell_loads(now);
         if self.parts.engine.poll_timeout().is_some_and(|at| at <= now) {
             self.parts.engine.handle_timeout(now);
         }
@@ -222,7 +229,22 @@ impl Pump {
     fn publish(&mut self, now: Instant) {
         self.publish_at = now + PUBLISH_INTERVAL;
         let stats = self.parts.engine.stats();
-        self.parts.stats.publish(ShardStats { turns: self.meter.turns().clone(), ..stats });
+        let busy_permille = u32::from(self.load.last());
+        let stats = ShardStats { turns: self.meter.turns().clone(), busy_permille, ..stats };
+        if let Some(own) = self.parts.stats.get(self.parts.shard.as_usize()) {
+            own.publish(stats);
+        }
+    }
+
+    /// Tells the engine once a second how busy all shards are.
+    fn tell_loads(&mut self, now: Instant) {
+        let Some(own) = self.load.handle_turn(now) else { return };
+        let all = self.parts.stats.iter().map(|stats| stats.read().busy_permille);
+        let mut loads: Vec<u16> = all.map(|load| u16::try_from(load).unwrap_or(u16::MAX)).collect();
+        if let Some(load) = loads.get_mut(self.parts.shard.as_usize()) {
+            *load = own;
+        }
+        self.parts.engine.handle_loads(now, &loads);
     }
 
     fn take_completions(&mut self, now: Instant) {
@@ -302,6 +324,7 @@ impl Pump {
                         sockets.adopt(ring, conn, fd);
                     }
                 }
+                Letter::Note { from, note } => engine.handle_note(now, from, note),
                 Letter::Http { query, answer } => engine.handle_http(now, query, answer),
                 Letter::Resolved { query, answer } => engine.handle_resolved(now, query, answer),
             }
@@ -346,6 +369,7 @@ impl Pump {
                 sockets.close(ring, conn);
             }
             Output::HandOver { conn, to, bytes } => self.hand_over(conn, to, bytes),
+            Output::Note { to, note } => self.post(to, note),
             Output::Http { query, url } => {
                 self.ask(now, query, Job::Http { url, timeout: TRACKER_TIMEOUT });
             }
@@ -371,6 +395,14 @@ impl Pump {
             (fd, remote, self.parts.links.get(to.as_usize()))
         {
             let _ = link.post(Letter::Adopt { fd, remote, bytes });
+        }
+    }
+
+    /// Tells another shard. What a full mailbox refuses is said again, or missed in time.
+    fn post(&self, to: ShardId, note: Note) {
+        let from = self.parts.shard;
+        if let Some(link) = self.parts.links.get(to.as_usize()) {
+            let _ = link.post(Letter::Note { from, note });
         }
     }
 

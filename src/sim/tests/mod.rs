@@ -1,5 +1,6 @@
 //! Whole engines in simulated worlds: what a user would see, and what every seed must bring.
 
+mod annexes;
 mod bad_peers;
 mod chaos;
 mod files;

@@ -10,6 +10,7 @@ use crate::base::digest::Sha1;
 use crate::base::ids::ShardId;
 use crate::base::instant::Instant;
 use crate::base::rng::Rng;
+use crate::engine::note::Note;
 use crate::engine::settings::Settings;
 use crate::engine::to_ring::HttpAnswer;
 use crate::engine::to_ring::QueryError;
@@ -65,6 +66,13 @@ pub(super) enum Later {
         end: EndId,
         from: SocketAddr,
         bytes: Vec<u8>,
+    },
+    Note {
+        site: usize,
+        epoch: u32,
+        from: ShardId,
+        to: ShardId,
+        note: Note,
     },
     Http {
         site: usize,

@@ -74,6 +74,11 @@ impl World {
                 let from = SocketAddr::new(ip, DATAGRAM_PORT + shard.0);
                 self.net.send_datagram(now, from, to, bytes);
             }
+            Effect::Note { to, note } => {
+                self.trace.note(now, format_args!("{site}.{shard} tells {to} {:?}", note.term));
+                let note = Later::Note { site, epoch, from: shard, to, note };
+                self.later.plan(now + HAND_OVER_TIME, note);
+            }
             Effect::Alert(alert) => {
                 self.trace.note(now, format_args!("{site}.{shard} {:?}", alert.kind));
                 if let AlertKind::PeerBanned { address, reason } = &alert.kind {

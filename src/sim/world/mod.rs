@@ -245,6 +245,9 @@ impl World {
                     waiting.into_iter().for_each(|input| self.push(site, to, input));
                 }
             }
+            Later::Note { site, epoch, from, to, note } if !is_past(site, epoch) => {
+                self.push(site, to, Input::Note { from, note });
+            }
             Later::Http { site, epoch, shard, query, answer } if !is_past(site, epoch) => {
                 self.push(site, shard, Input::Http { query, answer });
             }
