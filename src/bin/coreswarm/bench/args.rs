@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 use clap::Subcommand;
+use clap::ValueEnum;
 
 use crate::failure::EXIT_CODES;
 use crate::units::parse_duration;
@@ -22,7 +23,7 @@ pub(crate) enum BenchCommand {
     /// Be leeching peers of an engine that seeds: rate, latency, what it costs the engine
     #[command(after_help = EXIT_CODES)]
     Seed(SeedArgs),
-    /// Be seeding peers of an engine that downloads
+    /// Be seeding peers of an engine that downloads; some may corrupt or stall
     #[command(after_help = EXIT_CODES)]
     Leech(LeechArgs),
     /// Be peers that only stay connected: memory of each, CPU time while nothing happens
@@ -69,11 +70,30 @@ pub(crate) struct SeedArgs {
     /// Ask for so many bytes instead
     #[arg(long, value_name = "SIZE", conflicts_with = "seconds", value_parser = parse_size)]
     pub(crate) bytes: Option<u64>,
+    /// Open loop: so many requests per second in total, whatever the engine does; latency then
+    /// counts from the moment that a request was due
+    #[arg(long, value_name = "PER_SECOND")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    pub(crate) rate: Option<u32>,
+    /// What each connection asks for
+    #[arg(long, value_enum, default_value_t = Pattern::RandomPieces)]
+    pub(crate) pattern: Pattern,
     /// Compare the hash of the first and then of every 64th piece of each connection
     #[arg(long)]
     pub(crate) verify: bool,
     #[command(flatten)]
     pub(crate) engine: EngineArgs,
+}
+
+/// The order of requests of one connection.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Pattern {
+    /// Pieces drawn at random, the blocks of each in order.
+    RandomPieces,
+    /// All blocks in order, round and round; connections begin at places of their own.
+    Sequential,
+    /// Blocks drawn at random.
+    RandomBlocks,
 }
 
 #[derive(Args, Debug)]
@@ -93,6 +113,12 @@ pub(crate) struct LeechArgs {
     /// Wait at ADDR to be called instead of calling
     #[arg(long)]
     pub(crate) listen: bool,
+    /// The share of peers, 0 to 1, whose every block has a wrong byte
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = parse_share)]
+    pub(crate) corrupt: f64,
+    /// The share of peers, 0 to 1, that take requests and never answer
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = parse_share)]
+    pub(crate) stall: f64,
     /// Give up after this time
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = parse_duration)]
     pub(crate) seconds: Duration,
@@ -175,4 +201,10 @@ pub(crate) struct MakeArgs {
     /// So many payloads, called load-0000 and so on
     #[arg(long, value_name = "N")]
     pub(crate) count: Option<u64>,
+}
+
+/// A share: a number from 0 to 1.
+fn parse_share(text: &str) -> Result<f64, String> {
+    let share = text.parse::<f64>().ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| format!("expected a share from 0 to 1, got `{text}`; write it as 0.1"))
 }

@@ -17,10 +17,6 @@ impl Latencies {
         self.0.saturating_record(micros.max(1));
     }
 
-    pub(crate) fn count(&self) -> u64 {
-        self.0.len()
-    }
-
     /// Milliseconds that this share, 0 to 1, did not exceed; `None` when nothing was recorded.
     pub(crate) fn millis_at(&self, share: f64) -> Option<f64> {
         (!self.0.is_empty()).then(|| self.0.value_at_quantile(share) as f64 / 1000.0)

@@ -11,6 +11,9 @@ use anyhow::ensure;
 use sha1::Digest;
 use sha1::Sha1;
 
+/// Lists in lists; .torrent files have four.
+const DEPTH_MAX: u32 = 100;
+
 /// The unit of requests.
 pub(crate) const BLOCK: u32 = 16 * 1024;
 
@@ -43,15 +46,28 @@ impl Metainfo {
                 let files = lookup(raw_info, b"files")?.context("neither length nor files")?;
                 let mut sum = 0;
                 for file in items(files)? {
-                    sum += number(file, b"length")?.context("a file without length")?;
+                    let length = number(file, b"length")?.context("a file without length")?;
+                    sum = u64::checked_add(sum, length).context("files of above 64 bits")?;
                 }
                 sum
             }
         };
         let hashes: Vec<[u8; 20]> = pieces.as_chunks().0.to_vec();
-        ensure!(piece_length > 0 && size.div_ceil(piece_length) == hashes.len() as u64, "pieces");
+        ensure!(
+            piece_length > 0
+                && !hashes.is_empty()
+                && size.div_ceil(piece_length) == hashes.len() as u64,
+            "as many hashes as pieces"
+        );
         let info_hash = Sha1::digest(raw_info).into();
         Ok(Self { info_hash, piece_length: u32::try_from(piece_length)?, size, hashes })
+    }
+
+    /// A torrent whose hashes nobody looks at.
+    #[cfg(test)]
+    pub(crate) fn made_up(piece_length: u32, size: u64) -> Self {
+        let count = size.div_ceil(u64::from(piece_length)) as usize;
+        Self { info_hash: [7; 20], piece_length, size, hashes: vec![[0; 20]; count] }
     }
 
     /// Number of pieces.
@@ -102,7 +118,7 @@ fn items(container: &[u8]) -> Result<Vec<&[u8]>> {
     let mut rest = &container[1..];
     let mut items = Vec::new();
     while rest.first() != Some(&b'e') {
-        let (item, after) = rest.split_at(extent(rest)?);
+        let (item, after) = rest.split_at(extent(rest, DEPTH_MAX)?);
         items.push(item);
         rest = after;
     }
@@ -110,20 +126,21 @@ fn items(container: &[u8]) -> Result<Vec<&[u8]>> {
 }
 
 /// Bytes that the value at the start of `bytes` takes.
-fn extent(bytes: &[u8]) -> Result<usize> {
+fn extent(bytes: &[u8], depth: u32) -> Result<usize> {
+    let deeper = depth.checked_sub(1).context("nested too deep")?;
     match bytes.first() {
         Some(b'i') => Ok(find(bytes, b'e')? + 1),
         Some(b'd' | b'l') => {
             let mut at = 1;
             while bytes.get(at) != Some(&b'e') {
-                at += extent(bytes.get(at..).context("cut off")?)?;
+                at += extent(bytes.get(at..).context("cut off")?, deeper)?;
             }
             Ok(at + 1)
         }
         Some(b'0'..=b'9') => {
             let colon = find(bytes, b':')?;
             let length: usize = std::str::from_utf8(&bytes[..colon])?.parse()?;
-            let end = colon.checked_add(1 + length).context("too long")?;
+            let end = length.checked_add(1 + colon).context("too long")?;
             ensure!(end <= bytes.len(), "cut off");
             Ok(end)
         }
@@ -143,4 +160,56 @@ fn string(raw: &[u8]) -> Result<&[u8]> {
 fn integer(raw: &[u8]) -> Result<u64> {
     ensure!(raw.first() == Some(&b'i'), "expected an integer");
     Ok(std::str::from_utf8(&raw[1..raw.len() - 1])?.parse()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Metainfo> {
+        Metainfo::parse(text.as_bytes())
+    }
+
+    fn of(info: &str) -> String {
+        format!("d8:announce3:url4:infod{info}ee")
+    }
+
+    #[test]
+    fn one_file_and_many_are_one_run_of_bytes() {
+        let hashes = format!("6:pieces40:{}", "h".repeat(40));
+        let one = of(&format!("6:lengthi30000e12:piece lengthi16384e{hashes}"));
+        let files = "5:filesld6:lengthi10000eed6:lengthi20000eee";
+        let many = of(&format!("{files}12:piece lengthi16384e{hashes}"));
+        for text in [one, many] {
+            let torrent = parse(&text).unwrap();
+            assert_eq!((torrent.size, torrent.piece_count()), (30_000, 2));
+            assert_eq!((torrent.piece_size(0), torrent.piece_size(1)), (16_384, 13_616));
+            assert_eq!(torrent.range(1, 16, 16), Some(16_400..16_416));
+            assert_eq!(torrent.range(1, 13_616, 1), None);
+            assert_eq!(torrent.range(2, 0, 1), None);
+            assert_eq!(torrent.range(0, u32::MAX, 2), None);
+        }
+    }
+
+    #[test]
+    fn nonsense_is_an_error() {
+        let many = "l".repeat(100_000);
+        for text in [
+            "",
+            "d",
+            "de",
+            "i1e",
+            "d4:info",
+            "d4:infode",
+            "d99999999999999999999:",
+            "d18446744073709551615:x",
+            &many,
+            &of("6:lengthi5e12:piece lengthi0e6:pieces0:"),
+            &of("6:lengthi5e12:piece lengthi5e6:pieces0:"),
+            &of("6:lengthi0e12:piece lengthi5e6:pieces0:"),
+            &of("6:lengthie12:piece lengthi5e6:pieces0:"),
+        ] {
+            assert!(parse(text).is_err(), "{}", &text[..text.len().min(80)]);
+        }
+    }
 }

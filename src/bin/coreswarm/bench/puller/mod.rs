@@ -1,7 +1,12 @@
-//! Many leeching peers on one thread: they ask for random pieces, block after block, and count.
+//! Many leeching peers: `bench seed` and `bench many` measure an engine that seeds.
+
+mod peer;
+mod run;
+mod sample;
+mod schedule;
+mod walk;
 
 use std::collections::BTreeSet;
-use std::collections::VecDeque;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -15,24 +20,20 @@ use anyhow::bail;
 use anyhow::ensure;
 
 use crate::bench::args::ManyArgs;
+use crate::bench::args::Pattern;
 use crate::bench::args::SeedArgs;
 use crate::bench::latencies::Latencies;
+use crate::bench::metainfo::BLOCK;
 use crate::bench::metainfo::Metainfo;
 use crate::bench::meter::Meter;
-use crate::bench::poller;
-use crate::bench::poller::Poller;
 use crate::bench::puller::peer::Peer;
+use crate::bench::puller::run::Run;
+use crate::bench::puller::schedule::Schedule;
 use crate::bench::report::Report;
-use crate::clock::now;
-
-mod peer;
-
-/// One read takes at most this: it stays in the L2 cache, and the socket's buffer is rarely fuller.
-const READ: usize = 512 * 1024;
-/// Nothing received for so long ends the run.
-const STALL: Duration = Duration::from_secs(30);
-/// How often pauses, goals and stalls are looked at.
-const LOOK: Duration = Duration::from_millis(10);
+use crate::bench::wire::Fault;
+use crate::clock;
+use crate::failure::EXIT_DAMAGE;
+use crate::failure::Failure;
 
 /// When a run is over.
 #[derive(Clone, Copy)]
@@ -43,15 +44,27 @@ enum Goal {
     Bytes(u64),
 }
 
+/// What decides when a connection asks.
+#[derive(Clone, Copy)]
+enum Pace {
+    /// It has fewer requests in flight than the depth: a closed loop.
+    Full,
+    /// So long after the time before.
+    Interval(Duration),
+    /// So many requests per second are due in total: an open loop.
+    Rate(u32),
+}
+
 /// What a run does.
 struct Plan {
+    mode: &'static str,
     address: SocketAddr,
     /// The torrent of each connection.
     torrents: Vec<Arc<Metainfo>>,
-    /// Requests in flight per connection.
+    /// Requests in flight per connection, at most.
     depth: usize,
-    /// Pause of a connection between its requests; without one it keeps `depth` in flight.
-    interval: Option<Duration>,
+    pace: Pace,
+    pattern: Pattern,
     goal: Goal,
     /// Compare the hash of every 64th piece.
     verify: bool,
@@ -61,28 +74,42 @@ struct Plan {
 
 /// What all connections count together.
 struct Tally {
-    /// Asked for and not lost by a choke or a closed connection.
+    /// Bytes asked for and not lost by a choke or a closed connection.
     asked: u64,
+    /// Bytes of payload.
     received: u64,
-    /// Most that may be asked for.
+    /// Most bytes that may be asked for.
     budget: u64,
+    /// Of an open loop.
+    schedule: Option<Schedule>,
+    first_unchoke: Option<Instant>,
     first_request: Option<Instant>,
     last_block: Instant,
-    /// Request to last byte of the block.
+    /// Requests.
+    answered: u64,
+    /// From when a request was sent, or was due, to the last byte of its block.
     latencies: Latencies,
     chokes: u64,
     intact: u64,
     corrupt: u64,
+    /// The first thing that was not the protocol.
+    fault: Option<Fault>,
 }
 
-/// `bench seed`: every connection keeps its requests in flight.
+/// `bench seed`.
 pub(crate) fn seed(args: &SeedArgs) -> Result<()> {
+    ensure!(
+        !args.verify || args.pattern != Pattern::RandomBlocks,
+        "expected whole pieces with --verify; choose another --pattern"
+    );
     let torrent = Arc::new(Metainfo::read(&args.torrent)?);
     run(&Plan {
+        mode: "seed",
         address: args.address,
         torrents: vec![torrent; args.connections.into()],
         depth: args.depth.into(),
-        interval: None,
+        pace: args.rate.map_or(Pace::Full, Pace::Rate),
+        pattern: args.pattern,
         goal: args.bytes.map_or(Goal::Time(args.seconds), Goal::Bytes),
         verify: args.verify,
         pid: args.engine.pid,
@@ -104,10 +131,12 @@ pub(crate) fn many(args: &ManyArgs) -> Result<()> {
     let read = |file: &PathBuf| Metainfo::read(file).map(Arc::new);
     let torrents: Vec<_> = files.iter().map(read).collect::<Result<_>>()?;
     run(&Plan {
+        mode: "many",
         address: args.address,
         torrents: torrents.iter().cycle().take(args.connections.into()).cloned().collect(),
         depth: 1,
-        interval: Some(args.interval),
+        pace: Pace::Interval(args.interval),
+        pattern: Pattern::RandomPieces,
         goal: Goal::Time(args.seconds),
         verify: false,
         pid: args.engine.pid,
@@ -116,101 +145,37 @@ pub(crate) fn many(args: &ManyArgs) -> Result<()> {
 
 /// Connects, pulls until the goal, reports.
 fn run(plan: &Plan) -> Result<()> {
-    poller::room_for(plan.torrents.len())?;
-    let mut poller = Poller::new()?;
-    let mut peers = Vec::new();
-    for (number, torrent) in plan.torrents.iter().enumerate() {
-        let stream = poller::connect(plan.address, number)?;
-        poller.add(&stream, number)?;
-        peers.push(Peer::new(stream, number, Arc::clone(torrent)));
-    }
-    let mut tally = Tally {
-        asked: 0,
-        received: 0,
-        budget: if let Goal::Bytes(bytes) = plan.goal { bytes } else { u64::MAX },
-        first_request: None,
-        last_block: now(),
-        latencies: Latencies::new()?,
-        chokes: 0,
-        intact: 0,
-        corrupt: 0,
+    let mut run = Run::connect(plan)?;
+    let mut meter = Meter::start(plan.pid, clock::now())?;
+    run.pull(&mut meter)?;
+    let ended = clock::now();
+    meter.finish(ended);
+    let unanswered = run.count_unanswered(ended);
+    let Some(first) = run.tally.first_request else {
+        let closed = run.peers.iter().filter(|peer| peer.is_closed).count();
+        let fault = run.tally.fault.map_or(String::new(), |fault| format!("; got {fault}"));
+        bail!(
+            "nobody was unchoked; {closed} of {} connections were closed{fault}",
+            run.peers.len()
+        );
     };
-    let mut meter = Meter::start(plan.pid, now())?;
-    turn_until_done(plan, &mut poller, &mut peers, &mut tally)?;
-    meter.finish(now());
-    report(plan, &peers, &tally, &meter)
+    let end = match (plan.pace, plan.goal) {
+        (Pace::Rate(_), _) if unanswered == 0 => run.tally.last_block,
+        (Pace::Full, Goal::Bytes(_)) => run.tally.last_block,
+        _ => ended,
+    };
+    let took = end.duration_since(first);
+    let mut report = Report::new(plan.mode);
+    report.rate(run.tally.received, took, &meter);
+    report.latencies(&run.tally.latencies);
+    run.tally.tell_requests(&mut report, took, unanswered);
+    tell_peers(&mut report, &run.peers);
+    run.tally.tell_rest(&mut report, plan);
+    report.print()?;
+    run.tally.judge(&run.peers)
 }
 
-fn turn_until_done(
-    plan: &Plan,
-    poller: &mut Poller,
-    peers: &mut [Peer],
-    tally: &mut Tally,
-) -> Result<()> {
-    let mut buffer = vec![0; READ];
-    let mut ready = VecDeque::new();
-    let mut looked = now();
-    loop {
-        let wait = if ready.is_empty() { LOOK } else { Duration::ZERO };
-        for event in poller.wait(wait)? {
-            let peer = &mut peers[event.token];
-            peer.is_writable |= event.writable;
-            if !peer.is_queued {
-                peer.is_queued = true;
-                ready.push_back(event.token);
-            }
-        }
-        for _ in 0..ready.len() {
-            let Some(token) = ready.pop_front() else { break };
-            let peer = &mut peers[token];
-            peer.is_queued = peer.turn(plan, tally, &mut buffer);
-            if peer.is_queued {
-                ready.push_back(token);
-            }
-        }
-        let now = now();
-        if now.duration_since(looked) < LOOK {
-            continue;
-        }
-        looked = now;
-        if plan.interval.is_some() {
-            peers.iter_mut().for_each(|peer| peer.ask(plan, tally, now));
-        }
-        if is_over(plan, peers, tally, now) {
-            return Ok(());
-        }
-    }
-}
-
-fn is_over(plan: &Plan, peers: &[Peer], tally: &Tally, now: Instant) -> bool {
-    let is_reached = match plan.goal {
-        Goal::Bytes(bytes) => tally.received >= bytes,
-        Goal::Time(limit) => {
-            tally.first_request.is_some_and(|first| now.duration_since(first) >= limit)
-        }
-    };
-    if is_reached {
-        return true;
-    }
-    let is_stalled = now.duration_since(tally.last_block) > STALL;
-    if is_stalled {
-        eprintln!("nothing received for {} s: ended", STALL.as_secs());
-    }
-    is_stalled || peers.iter().all(|peer| peer.is_closed)
-}
-
-fn report(plan: &Plan, peers: &[Peer], tally: &Tally, meter: &Meter) -> Result<()> {
-    let Some(first) = tally.first_request else {
-        let closed = peers.iter().filter(|peer| peer.is_closed).count();
-        bail!("nobody was unchoked; {closed} of {} connections were closed", peers.len());
-    };
-    let mut report = Report::new(if plan.interval.is_some() { "many" } else { "seed" });
-    let end = match plan.goal {
-        Goal::Time(_) => now(),
-        Goal::Bytes(_) => tally.last_block,
-    };
-    report.rate(tally.received, end.duration_since(first), meter);
-    report.latencies(&tally.latencies);
+fn tell_peers(report: &mut Report, peers: &[Peer]) {
     let bytes: Vec<u64> = peers.iter().map(|peer| peer.received).collect();
     report.spread(&bytes);
     let torrents = |is: fn(&Peer) -> bool| {
@@ -221,14 +186,94 @@ fn report(plan: &Plan, peers: &[Peer], tally: &Tally, meter: &Meter) -> Result<(
     report.count("torrents_served", torrents(|peer| peer.received > 0));
     report.count("connections_unchoked", peers.iter().filter(|p| p.was_unchoked).count() as u64);
     report.count("connections_closed", peers.iter().filter(|p| p.is_closed).count() as u64);
-    report.count("chokes", tally.chokes);
-    if plan.verify {
-        report.count("pieces_intact", tally.intact);
-        report.count("pieces_corrupt", tally.corrupt);
+}
+
+impl Tally {
+    fn new(plan: &Plan, now: Instant) -> Result<Tally> {
+        let schedule = match (plan.pace, plan.goal) {
+            (Pace::Rate(rate), Goal::Bytes(bytes)) => {
+                Some(Schedule::new(rate, bytes.div_ceil(u64::from(BLOCK))))
+            }
+            (Pace::Rate(rate), Goal::Time(time)) => {
+                Some(Schedule::new(rate, (f64::from(rate) * time.as_secs_f64()) as u64))
+            }
+            _ => None,
+        };
+        let budget = match plan.goal {
+            Goal::Bytes(bytes) if schedule.is_none() => bytes,
+            _ => u64::MAX,
+        };
+        Ok(Tally {
+            asked: 0,
+            received: 0,
+            budget,
+            schedule,
+            first_unchoke: None,
+            first_request: None,
+            last_block: now,
+            answered: 0,
+            latencies: Latencies::new()?,
+            chokes: 0,
+            intact: 0,
+            corrupt: 0,
+            fault: None,
+        })
     }
-    report.print()?;
-    if tally.corrupt > 0 {
-        bail!("{} pieces did not have their hash", tally.corrupt);
+
+    /// A piece was hashed, if it was.
+    fn count_piece(&mut self, is_intact: Option<bool>) {
+        match is_intact {
+            Some(true) => self.intact += 1,
+            Some(false) => self.corrupt += 1,
+            None => {}
+        }
     }
-    Ok(())
+
+    fn tell_requests(&self, report: &mut Report, took: Duration, unanswered: u64) {
+        report.count("requests_answered", self.answered);
+        report.number("requests_per_s", Some(self.answered as f64 / took.as_secs_f64()));
+        if let Some(schedule) = &self.schedule {
+            report.count("requests_due", schedule.given());
+            report.count("requests_unanswered", unanswered);
+            if unanswered > 0 {
+                let text = "the engine did not keep up; unanswered requests count as long as they \
+                            waited";
+                report.note(text.to_owned());
+            }
+        }
+    }
+
+    fn tell_rest(&self, report: &mut Report, plan: &Plan) {
+        report.count("chokes", self.chokes);
+        report.count("depth", plan.depth as u64);
+        let pattern = match plan.pattern {
+            Pattern::RandomPieces => "random-pieces",
+            Pattern::Sequential => "sequential",
+            Pattern::RandomBlocks => "random-blocks",
+        };
+        report.text("pattern", pattern);
+        report.text("loop", if matches!(plan.pace, Pace::Rate(_)) { "open" } else { "closed" });
+        if plan.verify {
+            report.count("pieces_intact", self.intact);
+            report.count("pieces_corrupt", self.corrupt);
+        }
+        if let Some(fault) = self.fault {
+            report.note(format!("expected the peer protocol, got {fault}"));
+        }
+    }
+
+    /// An error when nothing was served, or when something was wrong.
+    fn judge(&self, peers: &[Peer]) -> Result<()> {
+        if self.corrupt > 0 {
+            let message = format!("{} pieces did not have their hash", self.corrupt);
+            return Err(Failure::new(EXIT_DAMAGE, message).into());
+        }
+        ensure!(
+            self.received > 0,
+            "expected blocks, got none on {} connections; are the data there, and are peers of one \
+             address allowed?",
+            peers.len()
+        );
+        Ok(())
+    }
 }

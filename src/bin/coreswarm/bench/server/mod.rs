@@ -1,5 +1,8 @@
 //! Seeding peers on one thread: they hold the payload in memory and answer with gathered writes.
 
+mod manner;
+mod peer;
+
 use std::collections::VecDeque;
 use std::fs;
 use std::net::SocketAddr;
@@ -19,16 +22,19 @@ use crate::bench::meter::Meter;
 use crate::bench::poller;
 use crate::bench::poller::Poller;
 use crate::bench::report::Report;
+use crate::bench::server::manner::Manner;
+use crate::bench::server::manner::Manners;
 use crate::bench::server::peer::Peer;
+use crate::bench::wire::Fault;
 use crate::clock::now;
 use crate::json;
-
-mod peer;
 
 /// One read: requests are small.
 const READ: usize = 64 * 1024;
 /// After everything was served once, an engine may take so long to hash, write and go away.
 const GRACE: Duration = Duration::from_secs(5);
+/// With peers that stall or corrupt, longer than engines wait for a block before they ask another.
+const GRACE_LONG: Duration = Duration::from_secs(90);
 /// How often the end is looked for.
 const LOOK: Duration = Duration::from_millis(10);
 /// The listener's number.
@@ -36,10 +42,19 @@ const LISTENER: usize = usize::MAX;
 
 /// What all connections count together.
 struct Tally {
-    /// By block of the whole payload: sent at least once.
+    /// By block of the whole payload: an honest peer was asked for it.
     served: Vec<bool>,
     missing: u64,
+    /// Blocks that honest peers were asked for again.
+    repeated: u64,
+    /// Bytes of payload by honest peers.
     sent: u64,
+    /// Bytes of payload by those that corrupt.
+    sent_corrupt: u64,
+    /// Requests that got no answer on purpose.
+    stalled: u64,
+    /// The first thing that was not the protocol.
+    fault: Option<Fault>,
     first_request: Option<Instant>,
     /// The last write that carried payload.
     last_write: Instant,
@@ -49,9 +64,12 @@ impl Tally {
     /// Counts a block that was queued for sending.
     fn serve(&mut self, at: usize) {
         let block = at / BLOCK as usize;
-        if let Some(served) = self.served.get_mut(block).filter(|served| !**served) {
-            *served = true;
-            self.missing -= 1;
+        match self.served.get_mut(block) {
+            Some(served) if !*served => {
+                *served = true;
+                self.missing -= 1;
+            }
+            _ => self.repeated += 1,
         }
     }
 }
@@ -62,6 +80,7 @@ struct Plan {
     /// The engine calls us.
     listens: bool,
     connections: usize,
+    manners: Manners,
     torrent: Metainfo,
     /// The torrent's payload.
     data: Vec<u8>,
@@ -82,6 +101,7 @@ pub(crate) fn leech(args: &LeechArgs) -> Result<()> {
         address: args.address,
         listens: args.listen,
         connections: args.connections.unwrap_or(if args.listen { 1 } else { 10 }).into(),
+        manners: Manners { corrupt: args.corrupt, stall: args.stall },
         torrent,
         data,
         limit: args.seconds,
@@ -99,19 +119,23 @@ fn run(plan: &Plan) -> Result<()> {
         for number in 0..plan.connections {
             let stream = poller::connect(plan.address, number)?;
             poller.add(&stream, number)?;
-            peers.push(Peer::new(stream, number, &plan.torrent));
+            peers.push(Peer::new(stream, number, plan));
         }
     }
     let blocks = plan.torrent.size.div_ceil(u64::from(BLOCK));
     let mut tally = Tally {
         served: vec![false; blocks as usize],
         missing: blocks,
+        repeated: 0,
         sent: 0,
+        sent_corrupt: 0,
+        stalled: 0,
+        fault: None,
         first_request: None,
         last_write: now(),
     };
     let mut meter = turn_until_done(plan, &mut poller, listener.as_ref(), &mut peers, &mut tally)?;
-    report(&peers, &tally, meter.as_mut())
+    report(plan, &peers, &tally, meter.as_mut())
 }
 
 fn turn_until_done(
@@ -129,7 +153,7 @@ fn turn_until_done(
     loop {
         let wait = if ready.is_empty() { LOOK } else { Duration::ZERO };
         if gather_ready(poller, peers, &mut ready, wait)? {
-            listener.map_or(Ok(()), |listener| accept(listener, poller, peers, &plan.torrent))?;
+            listener.map_or(Ok(()), |listener| accept(listener, poller, peers, plan))?;
         }
         for _ in 0..ready.len() {
             let Some(token) = ready.pop_front() else { break };
@@ -150,7 +174,7 @@ fn turn_until_done(
         looked = now;
         meter.iter_mut().for_each(|meter| meter.sample(now));
         let has_all = peers.len() >= plan.connections;
-        if has_all && is_over(peers, tally, now) || now.duration_since(started) > plan.limit {
+        if has_all && is_over(plan, peers, tally, now) || now.duration_since(started) > plan.limit {
             return Ok(meter);
         }
     }
@@ -195,27 +219,29 @@ fn accept(
     listener: &TcpListener,
     poller: &Poller,
     peers: &mut Vec<Peer>,
-    torrent: &Metainfo,
+    plan: &Plan,
 ) -> Result<()> {
     while let Ok((stream, _)) = listener.accept() {
         stream.set_nodelay(true)?;
         stream.set_nonblocking(true)?;
         poller.add(&stream, peers.len())?;
-        peers.push(Peer::new(stream, peers.len(), torrent));
+        peers.push(Peer::new(stream, peers.len(), plan));
     }
     Ok(())
 }
 
-fn is_over(peers: &[Peer], tally: &Tally, now: Instant) -> bool {
+fn is_over(plan: &Plan, peers: &[Peer], tally: &Tally, now: Instant) -> bool {
     if peers.iter().all(|peer| peer.is_closed) {
         return true;
     }
     let is_content = peers.iter().all(|peer| peer.is_closed || !peer.is_wanted);
-    let is_quiet = now.duration_since(tally.last_write) > GRACE;
-    tally.missing == 0 && (is_content || is_quiet)
+    let is_quiet = now.duration_since(tally.last_write)
+        > if plan.manners.are_honest() { GRACE } else { GRACE_LONG };
+    // An engine that had a part already asks for the rest alone.
+    tally.missing == 0 && (is_content || is_quiet) || tally.sent > 0 && is_content && is_quiet
 }
 
-fn report(peers: &[Peer], tally: &Tally, meter: Option<&mut Meter>) -> Result<()> {
+fn report(plan: &Plan, peers: &[Peer], tally: &Tally, meter: Option<&mut Meter>) -> Result<()> {
     let (Some(first), Some(meter)) = (tally.first_request, meter) else {
         let closed = peers.iter().filter(|peer| peer.is_closed).count();
         bail!("nothing was asked for; {closed} of {} connections were closed", peers.len());
@@ -226,6 +252,32 @@ fn report(peers: &[Peer], tally: &Tally, meter: Option<&mut Meter>) -> Result<()
     let bytes: Vec<u64> = peers.iter().map(|peer| peer.sent).collect();
     report.spread(&bytes);
     report.count("connections_closed", peers.iter().filter(|p| p.is_closed).count() as u64);
+    for (manner, name) in [(Manner::Corrupts, "corrupting"), (Manner::Stalls, "stalling")] {
+        let such = || peers.iter().filter(|peer| peer.manner == manner);
+        report.count(&format!("peers_{name}"), such().count() as u64);
+        let closed = such().filter(|peer| peer.is_closed).count();
+        report.count(&format!("peers_{name}_closed"), closed as u64);
+    }
+    report.count("bytes_corrupt", tally.sent_corrupt);
+    report.count("requests_stalled", tally.stalled);
+    report.count("blocks_repeated", tally.repeated);
     report.count("blocks_never_asked_for", tally.missing);
-    report.print()
+    if let Some(fault) = tally.fault {
+        report.note(format!("expected the peer protocol, got {fault}"));
+    }
+    report.print()?;
+    judge(plan, peers, tally)
+}
+
+/// An error when nothing was served, or when the engine was not done in time.
+fn judge(plan: &Plan, peers: &[Peer], tally: &Tally) -> Result<()> {
+    ensure!(tally.sent > 0, "expected to send blocks, the engine took none");
+    let is_waiting = peers.iter().any(|peer| !peer.is_closed && peer.is_wanted);
+    ensure!(
+        tally.missing == 0 || !is_waiting,
+        "expected the engine to fetch everything within {} s, {} blocks are left",
+        plan.limit.as_secs(),
+        tally.missing
+    );
+    Ok(())
 }
