@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context;
@@ -13,6 +14,7 @@ use coreswarm::AlertKind;
 use coreswarm::Session;
 use coreswarm::TorrentHandle;
 use coreswarm::TorrentState;
+use coreswarm::TorrentStats;
 
 use crate::args::SeedArgs;
 use crate::clock::now;
@@ -95,19 +97,34 @@ struct Seeding<'a> {
     session: &'a Session,
     report: Report,
     torrents: Vec<Seeded>,
+    has_untold: bool,
+    /// The figures are not at rest yet.
+    is_moving: bool,
+    /// See [`traffic`].
+    traffic: (u64, u64),
     next_stats: Instant,
 }
 
 struct Seeded {
     handle: TorrentHandle,
     is_told: bool,
+    /// The figures that were shown last: they are not shown again while they are the newest.
+    shown: Option<Arc<TorrentStats>>,
 }
 
 impl<'a> Seeding<'a> {
     fn new(session: &'a Session, report: Report, handles: Vec<TorrentHandle>) -> Seeding<'a> {
-        let torrents =
-            handles.into_iter().map(|handle| Seeded { handle, is_told: false }).collect();
-        Seeding { session, report, torrents, next_stats: now() }
+        let fresh = |handle| Seeded { handle, is_told: false, shown: None };
+        let torrents = handles.into_iter().map(fresh).collect();
+        Seeding {
+            session,
+            report,
+            torrents,
+            has_untold: true,
+            is_moving: true,
+            traffic: (0, 0),
+            next_stats: now(),
+        }
     }
 
     /// Until a signal, or until nothing is left to seed.
@@ -115,6 +132,7 @@ impl<'a> Seeding<'a> {
         let alerts = self.session.alerts();
         while !stop.is_raised() {
             for alert in look::news(&alerts) {
+                self.is_moving = true;
                 self.report.alert(&alert)?;
                 let torrent = alert.torrent.map(|(id, _)| id);
                 if let AlertKind::Checked { have_count, piece_count } = alert.kind
@@ -147,32 +165,52 @@ impl<'a> Seeding<'a> {
         self.report.error(Some(json::name(&handle.info_hashes())), &text)
     }
 
+    /// Looks at all figures once a second if anything can have changed, and with every round until
+    /// all torrents were told of: thousands that only wait cost next to nothing.
     fn look(&mut self) -> anyhow::Result<()> {
-        let (mut done, mut sent, mut up, mut peers) = (0u64, 0u64, 0u64, 0u32);
         let is_due = now() >= self.next_stats;
-        if is_due {
-            self.report.shards(self.session)?;
+        if !is_due && !self.has_untold {
+            return Ok(());
         }
+        if is_due {
+            self.next_stats = now() + STATS_INTERVAL;
+            self.report.shards(self.session)?;
+            let traffic = traffic(self.session);
+            if std::mem::replace(&mut self.traffic, traffic) == traffic && !self.is_moving {
+                return Ok(());
+            }
+        }
+        self.has_untold = false;
+        let (mut done, mut sent, mut up, mut peers) = (0u64, 0u64, 0u64, 0u32);
         for seeded in &mut self.torrents {
             let stats = seeded.handle.stats();
             if stats.state == TorrentState::Seeding && !seeded.is_told {
                 seeded.is_told = true;
                 self.report.seeding(&seeded.handle.name(), &stats)?;
             }
-            if is_due {
-                self.report.stats(&stats)?;
-            }
+            self.has_untold |= !seeded.is_told;
             done += stats.have_bytes;
             sent += stats.uploaded;
             up += stats.upload_rate;
             peers += stats.peer_count;
+            if is_due && !seeded.shown.as_ref().is_some_and(|shown| Arc::ptr_eq(shown, &stats)) {
+                self.report.stats(&stats)?;
+                seeded.shown = Some(stats);
+            }
         }
-        if is_due {
-            self.next_stats = now() + STATS_INTERVAL;
-        }
+        // Rates fall while nothing happens: that is news too.
+        self.is_moving = self.has_untold || up > 0;
         let (up, sent) = (rate(up), bytes(sent));
         let text = format!("{} torrents, up {up}, {sent} sent, {peers} peers", self.torrents.len());
         self.report.bar_text(done, text);
         Ok(())
     }
+}
+
+/// Bytes that went either way and connections, of all torrents together: while they stay the same,
+/// so do the figures of each.
+fn traffic(session: &Session) -> (u64, u64) {
+    session.stats().iter().fold((0, 0), |(bytes, connections), shard| {
+        (bytes + shard.downloaded + shard.uploaded, connections + u64::from(shard.connection_count))
+    })
 }

@@ -27,8 +27,7 @@ use crate::io::sockets::conn::Conn;
 
 /// Batches kept for reuse: as many as send at the same time on a busy shard.
 const SPARE_MAX: usize = 256;
-/// Pause after a failed accept (out of descriptors or memory): trying at once would spin. The pump
-/// never waits longer than 10 ms, so nobody needs to be told when it is over.
+/// Pause after a failed accept (out of descriptors or memory): trying at once would spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// What happened on a socket.
@@ -195,6 +194,11 @@ impl Sockets {
             }
             _ => None,
         }
+    }
+
+    /// When a listener shall try again.
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        self.listeners.iter().filter_map(|listener| listener.retry_at).min()
     }
 
     /// Listeners that shall try again, and connections to receive from again.

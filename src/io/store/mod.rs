@@ -35,6 +35,7 @@ use crate::io::store::progress::Payload;
 use crate::io::store::progress::Transfer;
 use crate::io::store::queue::Work;
 use crate::io::store::shelf::Shelf;
+use crate::io::store::state::ERRAND_MAX;
 use crate::io::store::state::Store;
 
 impl Store {
@@ -98,6 +99,12 @@ impl Store {
     /// Whether the pool has answered.
     pub(crate) fn has_findings(&self) -> bool {
         !self.findings.is_empty()
+    }
+
+    /// Whether errands wait that the pool refused although fewer than this shard may have are under
+    /// way: nobody tells when it has room again.
+    pub(crate) fn waits_for_pool(&self) -> bool {
+        self.errand_count < ERRAND_MAX && !self.errands.is_empty()
     }
 
     /// Takes in what the pool answered. Call it every turn.

@@ -1,11 +1,12 @@
 //! The pump: one turn after the other, the only driver of a shard's engine.
 //!
 //! A turn takes completions, letters and timers, hands them to the engine, and turns what the
-//! engine wants into sends, reads, writes and replies. It waits in the hot ring and nowhere else;
-//! glommio gets two passes when a wait hits its bound and every few milliseconds under load.
+//! engine wants into sends, reads, writes and replies. It waits in the hot ring and nowhere else,
+//! until something is due; glommio gets its passes by the way.
 
 pub(crate) mod load;
 pub(crate) mod meter;
+pub(crate) mod passes;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -16,7 +17,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam::channel::Sender;
-use glommio::timer::Timer;
 
 use crate::base::ids::ShardId;
 use crate::base::instant::Instant;
@@ -57,11 +57,11 @@ use crate::io::trackers::HttpPool;
 use crate::io::trackers::Job;
 use crate::io::turn::load::LoadMeter;
 use crate::io::turn::meter::TurnMeter;
+use crate::io::turn::passes::Passes;
 
-/// The longest wait: what waits inside glommio is at most this late.
-const WAIT_MAX: Duration = Duration::from_millis(10);
-/// Under load glommio gets its passes this often.
-const GLOMMIO_INTERVAL: Duration = Duration::from_millis(4);
+/// The longest wait while the pool for files is full of other shards' errands: nobody rings when
+/// it has room again.
+const POOL_WAIT: Duration = Duration::from_millis(10);
 /// Letters taken per turn.
 const LETTER_MAX: usize = 64;
 /// Blocks sent per turn: 2 MiB stay in the L2 from the read to the send, and on loopback, where a
@@ -99,9 +99,11 @@ pub(crate) struct Pump {
     next_ticket: u64,
     meter: TurnMeter,
     is_hashing: bool,
-    glommio_at: Instant,
+    passes: Passes,
     publish_at: Instant,
     load: LoadMeter,
+    /// Something happened that the published figures do not show.
+    has_news: bool,
 }
 
 impl Pump {
@@ -118,9 +120,10 @@ impl Pump {
             next_ticket: 0,
             meter: TurnMeter::new(),
             is_hashing: false,
-            glommio_at: now,
+            passes: Passes::new(now),
             publish_at: now,
             load: LoadMeter::new(now),
+            has_news: true,
         })
     }
 
@@ -144,14 +147,11 @@ impl Pump {
         while !self.is_over() {
             let now = self.parts.clock.now();
             self.meter.begin(now);
-            let is_idle = self.enter(now)?;
+            self.enter(now)?;
             self.turn();
-            let now = self.parts.clock.now();
-            if is_idle || now.since(self.glommio_at) >= GLOMMIO_INTERVAL {
-                // Two passes in a row: with one its timers starved for up to 1.5 s (measured).
-                Timer::new(Duration::from_micros(1)).await;
-                Timer::new(Duration::from_micros(1)).await;
-                self.glommio_at = self.parts.clock.now();
+            if self.parts.clock.now() >= self.passes.next() {
+                let has_company = Passes::pass().await;
+                self.passes.handle_pass(self.parts.clock.now(), has_company);
             }
             self.end_turn();
         }
@@ -163,32 +163,40 @@ impl Pump {
         engine.is_drained() && sockets.len() == 0 && store.job_count() == 0
     }
 
-    /// Submits, and waits for the first completion if nothing else is to be done. True if the wait
-    /// hit its bound.
-    fn enter(&mut self, now: Instant) -> io::Result<bool> {
+    /// Submits, and waits for the first completion if nothing else is to be done.
+    fn enter(&mut self, now: Instant) -> io::Result<()> {
         if self.sent_blocks > 0 {
             // Sends may run inside the submission: that is work, and apart from a wait it can be
             // measured. Most of them are over then, and there is nothing to wait for.
             self.parts.ring.enter(Duration::ZERO)?;
             self.lap(TurnPart::Submission);
         }
-        let Parts { engine, inbox, store, ring, .. } = &mut self.parts;
-        let due = engine.poll_timeout().map_or(WAIT_MAX, |at| at.since(now)).min(WAIT_MAX);
+        let left = self.next_due(now).since(now);
+        let Parts { inbox, store, ring, .. } = &mut self.parts;
         let is_behind = self.sent_blocks >= TURN_BLOCKS;
-        let is_busy = is_behind || self.is_hashing || due.is_zero();
+        let is_busy = is_behind || self.is_hashing || left.is_zero();
         let bell = Arc::clone(inbox.bell());
         let may_wait = !is_busy && bell.sleep(|| !inbox.is_empty() || store.has_findings());
         if !may_wait && self.sent_blocks > 0 {
-            return Ok(false);
+            return Ok(());
         }
-        ring.enter(if may_wait { due } else { Duration::ZERO })?;
+        ring.enter(if may_wait { left } else { Duration::ZERO })?;
         bell.wake();
         let after = self.parts.clock.now();
         match may_wait {
             true => self.meter.waited(after),
             false => drop(self.meter.lap(after, TurnPart::Submission)),
         }
-        Ok(may_wait && after.since(now) >= due)
+        Ok(())
+    }
+
+    /// When something is due although nothing happens.
+    fn next_due(&self, now: Instant) -> Instant {
+        let Parts { engine, sockets, store, .. } = &self.parts;
+        let pool = store.waits_for_pool().then(|| now + POOL_WAIT);
+        let figures = self.has_news.then_some(self.publish_at);
+        let all = [engine.poll_timeout(), sockets.poll_timeout(), pool, figures];
+        all.into_iter().flatten().fold(self.passes.next(), Instant::min)
     }
 
     fn turn(&mut self) {
@@ -201,6 +209,7 @@ impl Pump {
         self.parts.store.handle_findings(&mut self.parts.ring);
         self.tell_loads(now);
         if self.parts.engine.poll_timeout().is_some_and(|at| at <= now) {
+            self.has_news = true;
             self.parts.engine.handle_timeout(now);
         }
         self.lap(TurnPart::Timers);
@@ -217,7 +226,7 @@ impl Pump {
 
     fn end_turn(&mut self) {
         let now = self.parts.clock.now();
-        if now >= self.publish_at {
+        if self.has_news && now >= self.publish_at {
             self.publish(now);
         }
         self.lap(TurnPart::Upkeep);
@@ -228,6 +237,7 @@ impl Pump {
 
     fn publish(&mut self, now: Instant) {
         self.publish_at = now + PUBLISH_INTERVAL;
+        self.has_news = false;
         let stats = self.parts.engine.stats();
         let busy_permille = u32::from(self.load.last());
         let stats = ShardStats { turns: self.meter.turns().clone(), busy_permille, ..stats };
@@ -238,7 +248,9 @@ impl Pump {
 
     /// Tells the engine once a second how busy all shards are.
     fn tell_loads(&mut self, now: Instant) {
+        let before = self.load.last();
         let Some(own) = self.load.handle_turn(now) else { return };
+        self.has_news |= own != before;
         let all = self.parts.stats.iter().map(|stats| stats.read().busy_permille);
         let mut loads: Vec<u16> = all.map(|load| u16::try_from(load).unwrap_or(u16::MAX)).collect();
         if let Some(load) = loads.get_mut(self.parts.shard.as_usize()) {
@@ -250,6 +262,7 @@ impl Pump {
     fn take_completions(&mut self, now: Instant) {
         for _ in 0..COMPLETION_MAX {
             let Some(completion) = self.parts.ring.next_completion() else { return };
+            self.has_news = true;
             self.take_completion(now, completion);
         }
     }
@@ -308,6 +321,7 @@ impl Pump {
     fn take_letters(&mut self, now: Instant) {
         for _ in 0..LETTER_MAX {
             let Some(letter) = self.parts.inbox.take() else { return };
+            self.has_news = true;
             let Parts { engine, ring, sockets, .. } = &mut self.parts;
             match letter {
                 Letter::Request { command, reply } => {
@@ -337,6 +351,7 @@ impl Pump {
     fn obey(&mut self, now: Instant) {
         while self.sent_blocks < TURN_BLOCKS {
             while let Some((job, reply)) = self.parts.store.poll_reply() {
+                self.has_news = true;
                 self.parts.engine.handle_disk(now, job, reply);
             }
             match self.parts.engine.poll_output() {
