@@ -9,6 +9,7 @@ pub(crate) mod ids;
 pub(crate) mod info_hashes;
 pub(crate) mod instant;
 pub(crate) mod limits;
+pub(crate) mod payload;
 pub(crate) mod published;
 pub(crate) mod rate;
 pub(crate) mod rng;

@@ -10,9 +10,15 @@ use std::sync::Arc;
 use crate::base::buffer::SharedBuf;
 use crate::base::ids::FileIndex;
 use crate::base::ids::TorrentId;
+use crate::base::limits::BLOCK_LEN;
+use crate::base::limits::SEND_BLOCK_MAX;
+use crate::base::payload::Payload;
 use crate::base::storage_error::StorageError;
 use crate::content::torrent::Torrent;
 use crate::engine::add::Allocation;
+
+/// Bytes asked for in one `Serve`: a full batch.
+pub(crate) const SERVE_MAX: usize = SEND_BLOCK_MAX * BLOCK_LEN as usize;
 
 /// Names a job of this shard; never used twice.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -40,6 +46,9 @@ pub(crate) enum DiskOp {
     /// Answered by `Read` with exactly `length` bytes, or an error: a file that ends early is an
     /// error. Pad files read as zeros. `length` is 1 byte to one piece.
     Read { offset: u64, length: u32 },
+    /// The same for bytes that go to a peer, at most `SERVE_MAX`: answered by `Served`, which may
+    /// be bytes that nobody here can read.
+    Serve { offset: u64, length: u32 },
     /// Answered by `Done` once all of `data` is written. Bytes of pad files are left out; bytes of
     /// files that were not created go aside, from where reads take them.
     Write { offset: u64, data: SharedBuf },
@@ -59,6 +68,7 @@ pub(crate) enum DiskReply {
     /// One entry per file of the torrent, in order.
     Opened(Vec<FileSeen>),
     Read(SharedBuf),
+    Served(Payload),
     Done,
     Failed(StorageError),
 }

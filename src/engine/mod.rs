@@ -253,7 +253,7 @@ impl Engine {
         let Some(state) = self.turn.conns.get(conn.0) else { return };
         if let Stage::Peer { swarm, peer } = state.stage {
             self.turn.forget_conn(conn);
-            self.contain(swarm, |s, turn| s.peer_left(now, turn, peer, &reason.to_string()));
+            self.contain(swarm, |swarm, turn| swarm.peer_closed(now, turn, peer, reason));
         } else {
             self.conn_failed(now, conn, false);
         }

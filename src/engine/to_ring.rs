@@ -4,12 +4,14 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::ops::Range;
 
-use crate::base::buffer::SharedBuf;
 use crate::base::ids::ShardId;
+use crate::base::payload::Mapped;
+use crate::base::payload::Payload;
 use crate::base::slots::SlotId;
 use crate::base::status::FileStatus;
 use crate::base::status::TorrentStatus;
 use crate::base::status::TrackerErrorClass;
+use crate::base::storage_error::StorageError;
 use crate::content::wanted::ChoiceError;
 use crate::engine::alert::Alert;
 use crate::engine::command::Ticket;
@@ -83,7 +85,7 @@ pub(crate) struct QueryError {
 }
 
 /// Why a connection ended, as the ring saw it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum CloseReason {
     /// The connect did not succeed in time or was refused.
     ConnectFailed,
@@ -91,6 +93,8 @@ pub(crate) enum CloseReason {
     EndOfStream,
     /// The system gave this error number.
     Errno(i32),
+    /// What it was being sent cannot be read from its file any more.
+    Unreadable(StorageError),
 }
 
 impl fmt::Display for CloseReason {
@@ -98,6 +102,7 @@ impl fmt::Display for CloseReason {
         match self {
             CloseReason::ConnectFailed => f.write_str("could not connect"),
             CloseReason::EndOfStream => f.write_str("it closed the connection"),
+            CloseReason::Unreadable(error) => write!(f, "{error}"),
             CloseReason::Errno(errno) => write!(f, "{}", std::io::Error::from_raw_os_error(*errno)),
         }
     }
@@ -114,12 +119,18 @@ pub(crate) struct SendBatch {
     block_count: usize,
 }
 
-/// A part of a [`SendBatch`].
 #[derive(Debug)]
-pub(crate) enum Segment {
+enum Segment {
     /// This part of the small bytes.
     Small(Range<usize>),
-    Payload(SharedBuf),
+    Payload(Payload),
+}
+
+/// A part of a [`SendBatch`], as the kernel is told of it.
+#[derive(Debug)]
+pub(crate) enum Part<'b> {
+    Bytes(&'b [u8]),
+    Mapped(&'b Mapped),
 }
 
 impl SendBatch {
@@ -144,7 +155,7 @@ impl SendBatch {
     }
 
     /// Appends a block: its header and its payload.
-    pub(crate) fn push_block(&mut self, header: &[u8; 13], payload: SharedBuf) {
+    pub(crate) fn push_block(&mut self, header: &[u8; 13], payload: Payload) {
         self.push_small(header);
         self.len += payload.len();
         self.block_count += 1;
@@ -164,11 +175,31 @@ impl SendBatch {
         self.len == 0
     }
 
-    /// The parts in wire order, as plain bytes.
-    pub(crate) fn parts(&self) -> impl Iterator<Item = &[u8]> {
+    /// The parts in wire order.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = Part<'_>> {
         self.segments.iter().map(|segment| match segment {
-            Segment::Small(range) => &self.small[range.clone()],
-            Segment::Payload(shared) => shared.bytes(),
+            Segment::Small(range) => Part::Bytes(&self.small[range.clone()]),
+            Segment::Payload(Payload::Memory(shared)) => Part::Bytes(shared.bytes()),
+            Segment::Payload(Payload::Mapped(mapped)) => Part::Mapped(mapped),
         })
+    }
+
+    /// All bytes in wire order, where all of them are in memory.
+    #[cfg(any(test, feature = "sim"))]
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let bytes = |part| match part {
+            Part::Bytes(bytes) => bytes,
+            Part::Mapped(mapped) => panic!("{mapped:?} cannot be read here"),
+        };
+        self.parts().flat_map(bytes).copied().collect()
+    }
+}
+
+impl Part<'_> {
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Part::Bytes(bytes) => bytes.len(),
+            Part::Mapped(mapped) => mapped.len(),
+        }
     }
 }

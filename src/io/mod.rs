@@ -9,6 +9,7 @@ pub(crate) mod cpus;
 pub(crate) mod doorbell;
 pub(crate) mod interfaces;
 pub(crate) mod link;
+pub(crate) mod mapping;
 pub(crate) mod preflight;
 pub(crate) mod ring;
 pub(crate) mod scan;
@@ -61,6 +62,7 @@ use crate::io::ring::Ring;
 use crate::io::sockets::Sockets;
 use crate::io::sockets::listeners::Listeners;
 use crate::io::sockets::udp::Udp;
+use crate::io::store::mapped::WINDOW_MAX;
 use crate::io::store::state::Store;
 use crate::io::trackers::HttpPool;
 use crate::io::trackers::PoolConfig;
@@ -315,13 +317,15 @@ fn build(seedling: Seedling) -> io::Result<Pump> {
     }
     let bell = Arc::clone(seedling.inbox.bell());
     let udp = Udp::open(&mut ring);
+    let window_max = WINDOW_MAX / seedling.links.len().max(1);
+    let file_limits = (seedling.open_file_max, window_max);
     Pump::new(Parts {
         shard: seedling.shard,
         engine,
         sockets,
         udp,
         ring,
-        store: Store::new(seedling.blocking, buffers, bell, seedling.open_file_max),
+        store: Store::new(seedling.blocking, buffers, bell, file_limits),
         inbox: seedling.inbox,
         links: seedling.links,
         http: seedling.http,

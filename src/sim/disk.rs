@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::buffer::PageBuf;
+use crate::base::buffer::SharedBuf;
 use crate::base::digest::Sha1;
 use crate::base::ids::FileIndex;
 use crate::base::ids::ShardId;
@@ -249,7 +250,11 @@ impl Disk {
                 opened.is_created = true;
                 DiskReply::Done
             }
-            DiskOp::Read { offset, length } => read(contents, *offset, *length),
+            DiskOp::Read { offset, length } => {
+                read(contents, *offset, *length).map_or_else(DiskReply::Failed, DiskReply::Read)
+            }
+            DiskOp::Serve { offset, length } => read(contents, *offset, *length)
+                .map_or_else(DiskReply::Failed, |bytes| DiskReply::Served(bytes.into())),
             DiskOp::Write { offset, data } => {
                 contents.write(*offset, data.bytes());
                 DiskReply::Done
@@ -261,7 +266,9 @@ impl Disk {
 
     fn chance_of_failure(&self, op: &DiskOp) -> Option<(StorageOperation, u64)> {
         match op {
-            DiskOp::Read { .. } => Some((StorageOperation::Read, self.faults.read)),
+            DiskOp::Read { .. } | DiskOp::Serve { .. } => {
+                Some((StorageOperation::Read, self.faults.read))
+            }
             DiskOp::Write { .. } => Some((StorageOperation::Write, self.faults.write)),
             DiskOp::Create { .. } => Some((StorageOperation::Allocate, self.faults.create)),
             _ => None,
@@ -269,13 +276,13 @@ impl Disk {
     }
 }
 
-fn read(contents: &Contents, offset: u64, length: u32) -> DiskReply {
+fn read(contents: &Contents, offset: u64, length: u32) -> Result<SharedBuf, StorageError> {
     let Some(bytes) = contents.read(offset, length) else {
-        return DiskReply::Failed(failure(StorageOperation::Read, None, "the file ends early"));
+        return Err(failure(StorageOperation::Read, None, "the file ends early"));
     };
     let mut page = PageBuf::zeroed(bytes.len());
     page.bytes_mut().copy_from_slice(&bytes);
-    DiskReply::Read(page.freeze())
+    Ok(page.freeze())
 }
 
 fn finish(contents: &mut Contents, file: FileIndex) -> DiskReply {
@@ -322,7 +329,7 @@ mod tests {
         disk.poll_completion().expect("every job is answered").reply
     }
 
-    fn page(bytes: &[u8]) -> crate::base::buffer::SharedBuf {
+    fn page(bytes: &[u8]) -> SharedBuf {
         let mut page = PageBuf::zeroed(bytes.len());
         page.bytes_mut().copy_from_slice(bytes);
         page.freeze()

@@ -429,7 +429,7 @@ impl Shard {
             self.engine.poll_send(now, conn, &mut self.batch);
             if !self.batch.is_empty() {
                 socket.is_sending = true;
-                let bytes = self.batch.parts().collect::<Vec<_>>().concat();
+                let bytes = self.batch.to_bytes();
                 assert_eq!(bytes.len(), self.batch.len(), "a batch knows its length");
                 self.effects.push(Effect::Send { end, bytes });
             }

@@ -55,7 +55,7 @@ fn sent(peer: &mut Peer) -> Vec<u8> {
     let mut batch = SendBatch::default();
     peer.poll_send(Instant::ZERO, &mut batch);
     peer.handle_sent(Instant::ZERO);
-    batch.parts().flatten().copied().collect()
+    batch.to_bytes()
 }
 
 fn request(piece: u32, begin: u32) -> Message<'static> {
@@ -310,7 +310,7 @@ fn a_choke_without_the_fast_extension_takes_back_what_was_read_too() {
         let job = crate::engine::disk::JobId(1);
         peer.uploads.read_started(1, job);
         let data = crate::base::buffer::PageBuf::zeroed(BLOCK_LEN as usize).freeze();
-        assert!(peer.uploads.read_done(job, data));
+        assert!(peer.uploads.read_done(job, data.into()));
         let freed = peer.choke(Instant::ZERO);
         assert_eq!(freed, if has_fast { 0 } else { BLOCK_LEN as usize });
         assert_eq!(sent(&mut peer).len(), sent_len);

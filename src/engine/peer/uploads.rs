@@ -5,12 +5,14 @@
 
 use std::collections::VecDeque;
 
+use smallvec::SmallVec;
+
 use crate::base::bitfield::Bitfield;
-use crate::base::buffer::SharedBuf;
 use crate::base::ids::PieceIndex;
 use crate::base::limits::REQUEST_QUEUE_MAX;
 use crate::base::limits::SEND_AHEAD_MAX;
 use crate::base::limits::SEND_BLOCK_MAX;
+use crate::base::payload::Payload;
 use crate::codec::message::piece_header;
 use crate::engine::disk::JobId;
 use crate::engine::to_ring::SendBatch;
@@ -28,8 +30,10 @@ pub(crate) struct Wanted {
 struct Run {
     first: Wanted,
     /// Lengths of the requests, in order; each begins where the one before it ends.
-    lengths: VecDeque<u32>,
-    /// Bytes of `data` that were sent already.
+    lengths: SmallVec<[u32; SEND_BLOCK_MAX]>,
+    /// Requests that were sent already.
+    next: usize,
+    /// Their bytes.
     sent: u32,
     read: Read,
 }
@@ -37,7 +41,7 @@ struct Run {
 #[derive(Debug)]
 enum Read {
     UnderWay(JobId),
-    Ready(SharedBuf),
+    Ready(Payload),
 }
 
 /// One peer's requests in all stages.
@@ -90,7 +94,7 @@ impl Uploads {
 
     /// Requests that are not sent yet.
     pub(crate) fn len(&self) -> usize {
-        self.queue.len() + self.runs.iter().map(|run| run.lengths.len()).sum::<usize>()
+        self.queue.len() + self.runs.iter().map(|run| run.left().len()).sum::<usize>()
     }
 
     /// Whether requests wait and there is room to read for them.
@@ -116,13 +120,14 @@ impl Uploads {
     /// The next `count` requests are being read by `job`.
     pub(crate) fn read_started(&mut self, count: usize, job: JobId) {
         let Some(first) = self.queue.front().copied() else { return };
-        let lengths: VecDeque<u32> = self.queue.drain(..count).map(|w| w.length).collect();
+        let lengths: SmallVec<_> = self.queue.drain(..count).map(|w| w.length).collect();
         self.ahead += lengths.iter().map(|l| *l as usize).sum::<usize>();
-        self.runs.push_back(Run { first, lengths, sent: 0, read: Read::UnderWay(job) });
+        let read = Read::UnderWay(job);
+        self.runs.push_back(Run { first, lengths, next: 0, sent: 0, read });
     }
 
     /// The bytes are here: they can be sent. False if nobody waits for them.
-    pub(crate) fn read_done(&mut self, job: JobId, data: SharedBuf) -> bool {
+    pub(crate) fn read_done(&mut self, job: JobId, data: Payload) -> bool {
         let is_it = |run: &&mut Run| matches!(run.read, Read::UnderWay(id) if id == job);
         let run = self.runs.iter_mut().find(is_it);
         run.map(|run| run.read = Read::Ready(data)).is_some()
@@ -144,7 +149,7 @@ impl Uploads {
                 moved += payload.len();
                 batch.push_block(&header, payload);
             }
-            if run.lengths.is_empty() {
+            if run.left().is_empty() {
                 at.and_then(|at| self.runs.remove(at));
             }
         }
@@ -163,15 +168,21 @@ impl Uploads {
     /// What is being read for it is given back when its read ends.
     pub(crate) fn held(&self) -> usize {
         let is_reading = |run: &&Run| matches!(run.read, Read::UnderWay(_));
-        let reading = self.runs.iter().filter(is_reading).flat_map(|run| &run.lengths);
+        let reading = self.runs.iter().filter(is_reading).flat_map(|run| run.left());
         self.ahead - reading.map(|length| *length as usize).sum::<usize>()
     }
 }
 
 impl Run {
-    fn next_block(&mut self) -> Option<([u8; 13], SharedBuf)> {
+    /// Lengths of the requests that are not sent yet.
+    fn left(&self) -> &[u32] {
+        self.lengths.get(self.next..).unwrap_or_default()
+    }
+
+    fn next_block(&mut self) -> Option<([u8; 13], Payload)> {
         let Read::Ready(data) = &self.read else { return None };
-        let length = self.lengths.pop_front()?;
+        let length = *self.left().first()?;
+        self.next += 1;
         let start = self.sent as usize;
         self.sent += length;
         let payload = data.slice(start..self.sent as usize)?;
@@ -205,7 +216,7 @@ mod tests {
         let mut batch = SendBatch::default();
         assert_eq!(uploads.fill(&mut batch), 0, "nothing is read yet");
         let data = PageBuf::zeroed(3 * BLOCK_LEN as usize).freeze();
-        assert!(uploads.read_done(JobId(1), data));
+        assert!(uploads.read_done(JobId(1), data.into()));
         assert_eq!(uploads.fill(&mut batch), 3 * BLOCK_LEN as usize);
         assert_eq!((batch.block_count(), batch.len()), (3, 3 * (13 + BLOCK_LEN as usize)));
         assert_eq!((uploads.held(), uploads.sent()), (3 << 14, 3 << 14));

@@ -145,7 +145,7 @@ impl Swarm {
         reply: DiskReply,
     ) {
         match (purpose, reply) {
-            (Purpose::Upload { peer, length }, DiskReply::Read(data)) => {
+            (Purpose::Upload { peer, length }, DiskReply::Served(data)) => {
                 if !self.handle_upload_read(peer, job, data) {
                     turn.free_reads(length as usize);
                 }

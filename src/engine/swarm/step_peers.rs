@@ -16,6 +16,7 @@ use crate::engine::alert::AlertKind;
 use crate::engine::candidates::REDIAL;
 use crate::engine::peer::pieces::Pieces;
 use crate::engine::swarm::state::Swarm;
+use crate::engine::to_ring::CloseReason;
 use crate::engine::turn::Turn;
 
 /// Pause before a seed is dialled again by a seed: neither has anything for the other.
@@ -41,6 +42,20 @@ impl Swarm {
         let Some(conn) = self.peers.get(id).map(|peer| peer.conn) else { return };
         turn.close_conn(conn);
         self.peer_left(now, turn, id, reason);
+    }
+
+    /// The ring closed the peer's connection. It may have been the disk's fault.
+    pub(crate) fn peer_closed(
+        &mut self,
+        now: Instant,
+        turn: &mut Turn,
+        id: SlotId,
+        reason: CloseReason,
+    ) {
+        self.peer_left(now, turn, id, &reason.to_string());
+        if let CloseReason::Unreadable(error) = reason {
+            self.storage_failed(now, turn, error);
+        }
     }
 
     /// The peer's connection is gone: what it owed goes to others, what it was owed is dropped.

@@ -1,7 +1,7 @@
 //! Uploading: reads for what peers asked, and who may ask.
 
-use crate::base::buffer::SharedBuf;
 use crate::base::instant::Instant;
+use crate::base::payload::Payload;
 use crate::base::slots::SlotId;
 use crate::engine::choke::Candidate;
 use crate::engine::choke::Currency;
@@ -34,7 +34,7 @@ impl Swarm {
             }
             let offset = self.layout.offset(first.piece) + u64::from(first.begin);
             let purpose = Purpose::Upload { peer: id, length };
-            let job = self.disk(turn, purpose, DiskOp::Read { offset, length });
+            let job = self.disk(turn, purpose, DiskOp::Serve { offset, length });
             if let Some(peer) = self.peers.get_mut(id) {
                 peer.uploads.read_started(count, job);
             }
@@ -42,7 +42,7 @@ impl Swarm {
     }
 
     /// Bytes for a peer came from the disk; false if nobody waits for them any more.
-    pub(crate) fn handle_upload_read(&mut self, id: SlotId, job: JobId, data: SharedBuf) -> bool {
+    pub(crate) fn handle_upload_read(&mut self, id: SlotId, job: JobId, data: Payload) -> bool {
         let peer = self.peers.get_mut(id);
         let is_wanted = peer.is_some_and(|peer| peer.uploads.read_done(job, data));
         if is_wanted {

@@ -147,7 +147,7 @@ impl Pair {
         let mut batch = SendBatch::default();
         self.hosts[at].engine.poll_send(self.now, conn, &mut batch);
         if !batch.is_empty() {
-            self.wire.push_back((at, batch.parts().flatten().copied().collect()));
+            self.wire.push_back((at, batch.to_bytes()));
         }
     }
 
@@ -198,6 +198,10 @@ impl Host {
                 buf.bytes_mut().copy_from_slice(&self.disk[start..start + length as usize]);
                 DiskReply::Read(buf.freeze())
             }
+            DiskOp::Serve { offset, length } => match self.disk(DiskOp::Read { offset, length }) {
+                DiskReply::Read(bytes) => DiskReply::Served(bytes.into()),
+                other => other,
+            },
             DiskOp::Write { offset, data } => {
                 let start = offset as usize;
                 self.disk[start..start + data.len()].copy_from_slice(data.bytes());
@@ -299,7 +303,7 @@ fn a_strangers_handshake_may_come_byte_by_byte() {
     }
     let mut batch = SendBatch::default();
     engine.poll_send(pair.now, conn, &mut batch);
-    let sent: Vec<u8> = batch.parts().flatten().copied().collect();
+    let sent: Vec<u8> = batch.to_bytes();
     assert_eq!(sent[28..48], *info_hash.as_bytes());
 }
 

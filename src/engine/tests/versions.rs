@@ -61,7 +61,7 @@ fn hear(pair: &mut Pair, conn: ConnId) -> Vec<u8> {
             Output::Send { conn: to } if to == conn => {
                 let mut batch = SendBatch::default();
                 engine.poll_send(pair.now, conn, &mut batch);
-                heard.extend(batch.parts().flatten());
+                heard.extend(batch.to_bytes());
                 engine.handle_sent(pair.now, conn, batch.len());
             }
             Output::Close { conn: closed } if closed == conn => return Vec::new(),

@@ -1,10 +1,15 @@
 //! A batch on its way: iovecs over the bytes that are left, kept until the kernel is done with
 //! them.
 
+use std::ffi::c_void;
 use std::mem::zeroed;
 use std::ptr;
+use std::ptr::with_exposed_provenance_mut;
 
+use crate::base::payload::Mapped;
+use crate::engine::to_ring::Part;
 use crate::engine::to_ring::SendBatch;
+use crate::io::mapping::is_resident;
 
 /// A batch, how much of it has left, and the kernel's view of the rest. Always boxed and reused:
 /// the header points to the iovecs, the iovecs to the segments.
@@ -13,6 +18,8 @@ pub(crate) struct Sending {
     sent: usize,
     header: libc::msghdr,
     iovecs: Vec<libc::iovec>,
+    /// Bytes of the batch that were looked at since it began to wait for room.
+    looked_at: usize,
 }
 
 impl Sending {
@@ -20,7 +27,8 @@ impl Sending {
     pub(crate) fn empty() -> Box<Sending> {
         // SAFETY: msghdr is a C struct of integers and pointers; all zeroes is a valid, empty one.
         let header = unsafe { zeroed() };
-        Box::new(Sending { batch: SendBatch::default(), sent: 0, header, iovecs: Vec::new() })
+        let (batch, iovecs) = (SendBatch::default(), Vec::new());
+        Box::new(Sending { batch, sent: 0, header, iovecs, looked_at: 0 })
     }
 
     /// Ready for the next batch; memory stays.
@@ -28,6 +36,7 @@ impl Sending {
         self.batch.clear();
         self.iovecs.clear();
         self.sent = 0;
+        self.looked_at = 0;
     }
 
     /// `count` more bytes have left; true when none remain.
@@ -36,19 +45,62 @@ impl Sending {
         self.sent >= self.batch.len()
     }
 
+    /// The first mapped bytes that are left: if the kernel could not read on, it is because of
+    /// them.
+    pub(crate) fn first_mapped(&self) -> Option<&Mapped> {
+        let mut skip = self.sent;
+        self.batch.parts().find_map(|part| {
+            let is_left = skip < part.len();
+            skip = skip.saturating_sub(part.len());
+            match part {
+                Part::Mapped(mapped) if is_left => Some(mapped),
+                _ => None,
+            }
+        })
+    }
+
+    /// The batch begins to wait for room: what was in memory may leave it meanwhile.
+    pub(crate) fn handle_full(&mut self) {
+        self.looked_at = self.sent;
+    }
+
+    /// The next mapped bytes that have left memory since the batch began to wait: their address and
+    /// their length. Every byte is looked at once.
+    pub(crate) fn next_absent(&mut self) -> Option<(usize, usize)> {
+        let mut at = 0;
+        let mut absent: Option<(usize, usize)> = None;
+        for part in self.batch.parts() {
+            at += part.len();
+            let Part::Mapped(mapped) = part else { continue };
+            if at <= self.looked_at {
+                continue;
+            }
+            match &mut absent {
+                Some((address, len)) if *address + *len == mapped.address() => *len += mapped.len(),
+                Some(_) => return absent,
+                None if is_resident(mapped.address(), mapped.len()) => {}
+                None => absent = Some((mapped.address(), mapped.len())),
+            }
+            self.looked_at = at;
+        }
+        absent
+    }
+
     /// The header over what is left. Valid while `self` is neither moved out of its box nor
     /// changed.
     pub(super) fn header(&mut self) -> *const libc::msghdr {
         self.iovecs.clear();
         let mut skip = self.sent;
-        for bytes in self.batch.parts() {
-            if let Some(rest) = bytes.get(skip..)
-                && !rest.is_empty()
-            {
-                let iov_base = ptr::from_ref(rest).cast::<libc::c_void>().cast_mut();
-                self.iovecs.push(libc::iovec { iov_base, iov_len: rest.len() });
+        for part in self.batch.parts() {
+            let len = part.len();
+            if skip < len {
+                let iov_base = match part {
+                    Part::Bytes(bytes) => ptr::from_ref(&bytes[skip..]).cast::<c_void>().cast_mut(),
+                    Part::Mapped(mapped) => with_exposed_provenance_mut(mapped.address() + skip),
+                };
+                self.iovecs.push(libc::iovec { iov_base, iov_len: len - skip });
             }
-            skip = skip.saturating_sub(bytes.len());
+            skip = skip.saturating_sub(len);
         }
         self.header.msg_iov = self.iovecs.as_mut_ptr();
         self.header.msg_iovlen = self.iovecs.len();
@@ -65,7 +117,7 @@ mod tests {
     fn after_a_short_send_the_header_covers_exactly_the_rest() {
         let mut sending = Sending::empty();
         for _ in 0..3 {
-            sending.batch.push_block(&[0; 13], PageBuf::zeroed(100).freeze());
+            sending.batch.push_block(&[0; 13], PageBuf::zeroed(100).freeze().into());
         }
         assert!(!sending.advance(13 + 100 + 13 + 30));
         sending.header();

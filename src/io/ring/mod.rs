@@ -122,6 +122,26 @@ impl Ring {
         self.start(asker, Op::Send { fd, sending })
     }
 
+    /// Completes when there is room for more of the batch.
+    pub(crate) fn await_room(
+        &mut self,
+        asker: Asker,
+        fd: Rc<OwnedFd>,
+        sending: Box<Sending>,
+    ) -> OpId {
+        self.start(asker, Op::AwaitRoom { fd, sending })
+    }
+
+    /// Brings mapped bytes of the batch into memory, beside the shard.
+    pub(crate) fn populate(
+        &mut self,
+        asker: Asker,
+        sending: Box<Sending>,
+        (address, len): (usize, usize),
+    ) -> OpId {
+        self.start(asker, Op::Populate { sending, address, len })
+    }
+
     pub(crate) fn receive_datagram(
         &mut self,
         asker: Asker,
@@ -363,6 +383,8 @@ fn last_outcome(op: Op, result: i32, filled: Option<Filled>) -> Option<Outcome> 
         Op::Accept { .. } | Op::Receive { .. } => return passing_outcome(&op, result, filled),
         Op::Connect { .. } => Outcome::Connected(counted.map(drop)),
         Op::Send { sending, .. } => Outcome::Sent(sending, counted),
+        Op::AwaitRoom { sending, .. } => Outcome::Room(sending, counted.map(drop)),
+        Op::Populate { sending, .. } => Outcome::Populated(sending),
         Op::ReceiveDatagram { mut datagram, .. } => {
             datagram.received(counted.unwrap_or(0));
             Outcome::DatagramReceived(datagram, counted.map(drop))

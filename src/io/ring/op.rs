@@ -34,18 +34,65 @@ impl OpId {
 
 /// What is in flight. Heap memory behind it does not move when the operation does.
 pub(super) enum Op {
-    Wake { fd: Rc<OwnedFd>, count: Box<[u8; 8]> },
-    Accept { fd: Rc<OwnedFd> },
-    Connect { fd: Rc<OwnedFd>, address: Box<SockAddr> },
-    Timeout { after: Box<types::Timespec> },
-    Receive { fd: Rc<OwnedFd>, is_multishot: bool },
-    Send { fd: Rc<OwnedFd>, sending: Box<Sending> },
-    ReceiveDatagram { fd: Rc<OwnedFd>, datagram: Box<Datagram> },
-    SendDatagram { fd: Rc<OwnedFd>, datagram: Box<Datagram> },
-    Read { fd: Rc<OwnedFd>, buf: PageBuf, at: usize, len: usize, offset: u64 },
-    Write { fd: Rc<OwnedFd>, data: SharedBuf, offset: u64 },
-    Sync { fd: Rc<OwnedFd> },
-    Cancel { target: Option<OpId> },
+    Wake {
+        fd: Rc<OwnedFd>,
+        count: Box<[u8; 8]>,
+    },
+    Accept {
+        fd: Rc<OwnedFd>,
+    },
+    Connect {
+        fd: Rc<OwnedFd>,
+        address: Box<SockAddr>,
+    },
+    Timeout {
+        after: Box<types::Timespec>,
+    },
+    Receive {
+        fd: Rc<OwnedFd>,
+        is_multishot: bool,
+    },
+    Send {
+        fd: Rc<OwnedFd>,
+        sending: Box<Sending>,
+    },
+    /// Until there is room for more of the batch.
+    AwaitRoom {
+        fd: Rc<OwnedFd>,
+        sending: Box<Sending>,
+    },
+    /// Until these bytes, which the batch keeps mapped, are in memory.
+    Populate {
+        sending: Box<Sending>,
+        address: usize,
+        len: usize,
+    },
+    ReceiveDatagram {
+        fd: Rc<OwnedFd>,
+        datagram: Box<Datagram>,
+    },
+    SendDatagram {
+        fd: Rc<OwnedFd>,
+        datagram: Box<Datagram>,
+    },
+    Read {
+        fd: Rc<OwnedFd>,
+        buf: PageBuf,
+        at: usize,
+        len: usize,
+        offset: u64,
+    },
+    Write {
+        fd: Rc<OwnedFd>,
+        data: SharedBuf,
+        offset: u64,
+    },
+    Sync {
+        fd: Rc<OwnedFd>,
+    },
+    Cancel {
+        target: Option<OpId>,
+    },
 }
 
 impl Op {
@@ -62,9 +109,9 @@ impl Op {
             }
             Op::Timeout { after } => opcode::LinkTimeout::new(&**after).build(),
             Op::Receive { fd, is_multishot } => receive(raw(fd), *is_multishot),
-            Op::Send { fd, sending } => opcode::SendMsg::new(raw(fd), sending.header())
-                .flags(libc::MSG_NOSIGNAL as u32)
-                .build(),
+            Op::Send { fd, sending } => send(raw(fd), sending),
+            Op::AwaitRoom { fd, .. } => opcode::PollAdd::new(raw(fd), libc::POLLOUT as u32).build(),
+            Op::Populate { address, len, .. } => populate(*address, *len),
             Op::ReceiveDatagram { fd, datagram } => {
                 opcode::RecvMsg::new(raw(fd), datagram.receive_header()).build()
             }
@@ -94,6 +141,23 @@ fn receive(fd: types::Fd, is_multishot: bool) -> squeue::Entry {
         .buf_group(GROUP)
         .build()
         .flags(squeue::Flags::BUFFER_SELECT)
+}
+
+/// With mapped bytes it does not wait for room inside the kernel: when it went on there, they could
+/// have left memory, and the shard would wait for the disk.
+fn send(fd: types::Fd, sending: &mut Sending) -> squeue::Entry {
+    let waiting = if sending.first_mapped().is_some() { libc::MSG_DONTWAIT } else { 0 };
+    let flags = libc::MSG_NOSIGNAL | waiting;
+    opcode::SendMsg::new(fd, sending.header()).flags(flags as u32).build()
+}
+
+/// Whole pages.
+fn populate(address: usize, len: usize) -> squeue::Entry {
+    let page = rustix::param::page_size();
+    let start = address & !(page - 1);
+    let len = libc::off_t::try_from(address + len - start).unwrap_or(0);
+    let pointer = std::ptr::with_exposed_provenance(start);
+    opcode::Madvise::new(pointer, len, libc::MADV_POPULATE_READ).build()
 }
 
 fn read(fd: types::Fd, buf: &mut PageBuf, at: usize, len: usize, offset: u64) -> squeue::Entry {

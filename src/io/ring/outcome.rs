@@ -29,6 +29,10 @@ pub(crate) enum Outcome {
     Received(Result<Option<Filled>, Errno>),
     /// Bytes that left, possibly fewer than the batch holds.
     Sent(Box<Sending>, Result<usize, Errno>),
+    /// There is room for more of the batch.
+    Room(Box<Sending>, Result<(), Errno>),
+    /// The bytes that were waited for are in memory, or cannot be read.
+    Populated(Box<Sending>),
     DatagramReceived(Box<Datagram>, Result<(), Errno>),
     /// Or not: nobody who sends datagrams may rely on their arrival.
     DatagramSent,
@@ -47,6 +51,8 @@ impl std::fmt::Debug for Outcome {
             Outcome::Connected(result) => write!(f, "Connected({result:?})"),
             Outcome::Received(result) => write!(f, "Received({result:?})"),
             Outcome::Sent(_, result) => write!(f, "Sent({result:?})"),
+            Outcome::Room(_, result) => write!(f, "Room({result:?})"),
+            Outcome::Populated(_) => write!(f, "Populated"),
             Outcome::DatagramReceived(_, result) => write!(f, "DatagramReceived({result:?})"),
             Outcome::DatagramSent => write!(f, "DatagramSent"),
             Outcome::Read(_, result) => write!(f, "Read({result:?})"),

@@ -62,7 +62,7 @@ fn batch_of(block_lens: &[usize]) -> Box<Sending> {
     for (at, len) in block_lens.iter().enumerate() {
         let mut payload = PageBuf::zeroed(*len);
         payload.bytes_mut().fill(at as u8 + 100);
-        sending.batch.push_block(&[at as u8; 13], payload.freeze());
+        sending.batch.push_block(&[at as u8; 13], payload.freeze().into());
     }
     sending
 }
@@ -128,7 +128,7 @@ fn segments_leave_in_order_and_short_sends_are_continued() {
     let mut ring = Ring::new(BUFFER_COUNT_MAX).unwrap();
     let (ours, mut theirs) = tcp_pair();
     let sending = batch_of(&[100_000; 64]);
-    let expected: Vec<u8> = sending.batch.parts().flatten().copied().collect();
+    let expected: Vec<u8> = sending.batch.to_bytes();
     assert_eq!(expected.len(), 64 * 100_013);
     let reader = thread::spawn(move || {
         let mut bytes = vec![0; 64 * 100_013];

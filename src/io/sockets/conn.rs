@@ -113,6 +113,20 @@ impl Conn {
         self.send = Some(ring.send(Asker::Conn(self.id), Rc::clone(&self.fd), sending));
     }
 
+    /// Waits until more of the batch can be sent.
+    pub(super) fn await_room(&mut self, ring: &mut Ring, mut sending: Box<Sending>) {
+        sending.handle_full();
+        self.send = Some(ring.await_room(Asker::Conn(self.id), Rc::clone(&self.fd), sending));
+    }
+
+    /// There is room: sends on, as soon as all of the batch is in memory.
+    pub(super) fn send_on(&mut self, ring: &mut Ring, mut sending: Box<Sending>) {
+        self.send = Some(match sending.next_absent() {
+            Some(absent) => ring.populate(Asker::Conn(self.id), sending, absent),
+            None => ring.send(Asker::Conn(self.id), Rc::clone(&self.fd), sending),
+        });
+    }
+
     pub(super) fn handle_send_ended(&mut self) {
         self.send = None;
     }

@@ -14,6 +14,7 @@ use rustix::io::Errno;
 use socket2::SockRef;
 
 use crate::base::instant::Instant;
+use crate::base::payload::Mapped;
 use crate::engine::to_ring::CloseReason;
 use crate::engine::to_ring::ConnId;
 use crate::io::ring::Ring;
@@ -51,6 +52,11 @@ pub(crate) enum SocketEvent {
         conn: ConnId,
         count: usize,
         is_done: bool,
+    },
+    /// What was being sent cannot be read from its file. The socket is gone and forgotten here.
+    Unreadable {
+        conn: ConnId,
+        mapped: Mapped,
     },
     /// The socket is gone and forgotten here.
     Closed {
@@ -192,6 +198,12 @@ impl Sockets {
             (Asker::Conn(id), Outcome::Sent(sending, result)) => {
                 self.handle_sent(ring, id, sending, result)
             }
+            (Asker::Conn(id), Outcome::Room(sending, result)) => {
+                self.handle_room(ring, id, sending, result)
+            }
+            (Asker::Conn(id), Outcome::Populated(sending)) => {
+                self.handle_room(ring, id, sending, Ok(()))
+            }
             _ => None,
         }
     }
@@ -310,6 +322,8 @@ impl Sockets {
                 let is_done = sending.advance(count);
                 if is_done {
                     self.recycle(sending);
+                } else if sending.first_mapped().is_some() {
+                    conn.await_room(ring, sending);
                 } else {
                     conn.send(ring, sending);
                 }
@@ -320,12 +334,49 @@ impl Sockets {
                 conn.send(ring, sending);
                 None
             }
-            Err(errno) => {
-                self.recycle(sending);
-                self.close(ring, id);
-                let reason = CloseReason::Errno(errno.raw_os_error());
-                Some(SocketEvent::Closed { conn: id, reason })
+            Err(Errno::AGAIN) => {
+                conn.await_room(ring, sending);
+                None
             }
+            Err(errno) => Some(self.handle_unsent(ring, id, sending, errno)),
+        }
+    }
+
+    /// A batch that waited for room, or for bytes of its to be in memory, may go on.
+    fn handle_room(
+        &mut self,
+        ring: &mut Ring,
+        id: ConnId,
+        sending: Box<Sending>,
+        result: Result<(), Errno>,
+    ) -> Option<SocketEvent> {
+        let Some(conn) = self.get(id) else {
+            self.recycle(sending);
+            return None;
+        };
+        conn.handle_send_ended();
+        if let Err(errno) = result {
+            return Some(self.handle_unsent(ring, id, sending, errno));
+        }
+        conn.send_on(ring, sending);
+        None
+    }
+
+    /// The rest of a batch will never leave.
+    fn handle_unsent(
+        &mut self,
+        ring: &mut Ring,
+        conn: ConnId,
+        sending: Box<Sending>,
+        errno: Errno,
+    ) -> SocketEvent {
+        let unreadable = sending.first_mapped().filter(|_| errno == Errno::FAULT).cloned();
+        self.recycle(sending);
+        self.close(ring, conn);
+        let reason = CloseReason::Errno(errno.raw_os_error());
+        match unreadable {
+            Some(mapped) => SocketEvent::Unreadable { conn, mapped },
+            None => SocketEvent::Closed { conn, reason },
         }
     }
 

@@ -2,17 +2,21 @@
 
 #![expect(clippy::disallowed_methods, reason = "the other end of a socket is another thread")]
 
+use std::fs::File;
 use std::io::Read;
 use std::io::Write;
 use std::net::Ipv4Addr;
 use std::net::TcpListener;
 use std::net::TcpStream;
+use std::os::fd::AsFd;
 use std::thread;
 
 use super::*;
 use crate::base::buffer::PageBuf;
+use crate::base::payload::Payload;
 use crate::base::slots::SlotId;
 use crate::io::clock::Clock;
+use crate::io::mapping::Mapping;
 use crate::io::sockets::listeners::Listeners;
 
 const LIMIT: Duration = Duration::from_secs(10);
@@ -79,7 +83,7 @@ impl World {
 
     fn send(&mut self, id: ConnId, payload_len: usize) {
         let mut sending = self.sockets.spare();
-        sending.batch.push_block(&[7; 13], PageBuf::zeroed(payload_len).freeze());
+        sending.batch.push_block(&[7; 13], PageBuf::zeroed(payload_len).freeze().into());
         self.sockets.send(&mut self.ring, id, sending);
     }
 }
@@ -106,7 +110,10 @@ fn an_inbound_connection_talks_first_bytewise_then_in_bulk() {
     drop(theirs);
     let event = world.next();
     let reason = CloseReason::EndOfStream;
-    assert!(matches!(event, SocketEvent::Closed { reason: r, .. } if r == reason), "{event:?}");
+    assert!(
+        matches!(event, SocketEvent::Closed { reason: ref r, .. } if *r == reason),
+        "{event:?}"
+    );
     assert_eq!(world.sockets.len(), 0);
 }
 
@@ -178,13 +185,71 @@ fn a_send_larger_than_the_socket_buffer_is_reported_in_parts() {
     drop(reader.join().unwrap().unwrap());
 }
 
+/// A file of this many bytes on the disk, and all of it mapped.
+fn mapped_file(len: usize) -> (File, Payload) {
+    let mut file = tempfile::tempfile_in(".").unwrap();
+    let bytes: Vec<u8> = (0..len).map(|at| (at / 7 % 251) as u8).collect();
+    file.write_all(&bytes).unwrap();
+    file.sync_all().unwrap();
+    let mapping = Mapping::new(file.as_fd(), 0, len).unwrap();
+    let address = mapping.address();
+    (file, Payload::Mapped(Mapped::new(Rc::new(mapping), address, len)))
+}
+
+#[test]
+fn mapped_bytes_that_left_memory_while_the_peer_did_not_read_are_brought_back_first() {
+    const LEN: usize = 20_000_000;
+    let mut world = World::new();
+    let mut theirs = world.connection(id(0));
+    let (file, payload) = mapped_file(LEN);
+    let mut sending = world.sockets.spare();
+    sending.batch.push_block(&[7; 13], payload);
+    world.sockets.send(&mut world.ring, id(0), sending);
+    let SocketEvent::Sent { count, is_done: false, .. } = world.next() else { panic!() };
+    rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).unwrap();
+    let reader = thread::spawn(move || {
+        let mut bytes = vec![0; LEN + 13];
+        theirs.read_exact(&mut bytes).map(|()| bytes)
+    });
+    let mut total = count;
+    while total < LEN + 13 {
+        let SocketEvent::Sent { count, .. } = world.next() else { panic!() };
+        total += count;
+    }
+    let bytes = reader.join().unwrap().unwrap();
+    assert!((0..LEN).all(|at| bytes[13 + at] == (at / 7 % 251) as u8));
+    assert!(world.sockets.can_send(id(0)));
+}
+
+#[test]
+fn mapped_bytes_of_a_file_that_was_cut_end_the_connection_and_are_named() {
+    let mut world = World::new();
+    let _theirs = world.connection(id(0));
+    let (file, payload) = mapped_file(1_000_000);
+    file.set_len(100_000).unwrap();
+    let mut sending = world.sockets.spare();
+    sending.batch.push_block(&[7; 13], payload.slice(50_000..66_384).unwrap());
+    sending.batch.push_block(&[7; 13], payload.slice(200_000..216_384).unwrap());
+    world.sockets.send(&mut world.ring, id(0), sending);
+    let mut event = world.next();
+    if let SocketEvent::Sent { count, is_done: false, .. } = event {
+        assert!(count <= 16_384 + 26);
+        event = world.next();
+    }
+    let SocketEvent::Unreadable { conn, mapped } = event else { panic!("{event:?}") };
+    let Payload::Mapped(whole) = payload else { panic!() };
+    assert_eq!((conn, mapped.len()), (id(0), 16_384));
+    assert!([50_000, 200_000].contains(&(mapped.address() - whole.address())));
+    assert_eq!(world.sockets.len(), 0);
+}
+
 #[test]
 fn closing_ends_everything_in_flight_and_frees_the_payload() {
     let mut world = World::new();
     let mut theirs = world.connection(id(0));
     let payload = PageBuf::zeroed(20_000_000).freeze();
     let mut sending = world.sockets.spare();
-    sending.batch.push_block(&[7; 13], payload.clone());
+    sending.batch.push_block(&[7; 13], payload.clone().into());
     world.sockets.send(&mut world.ring, id(0), sending);
     world.ring.enter(Duration::ZERO).unwrap();
     world.sockets.close(&mut world.ring, id(0));

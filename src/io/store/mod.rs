@@ -2,7 +2,9 @@
 //! the pool, cached bytes in place.
 
 mod errors;
+mod file_key;
 mod lanes;
+pub(crate) mod mapped;
 mod open_files;
 mod parts;
 mod place;
@@ -12,6 +14,7 @@ mod queue;
 mod shelf;
 pub(crate) mod state;
 mod step_move;
+mod step_serve;
 mod step_sync;
 
 use std::sync::Arc;
@@ -24,14 +27,14 @@ use crate::engine::disk::DiskReply;
 use crate::engine::disk::JobId;
 use crate::io::ring::Ring;
 use crate::io::ring::outcome::Outcome;
-use crate::io::store::open_files::FileKey;
-use crate::io::store::open_files::Spot;
+use crate::io::store::file_key::FileKey;
+use crate::io::store::file_key::Spot;
 use crate::io::store::place::Aside;
 use crate::io::store::place::Opened;
 use crate::io::store::place::Place;
 use crate::io::store::pool_work::Finding;
 use crate::io::store::pool_work::Goal;
-use crate::io::store::progress::Payload;
+use crate::io::store::progress::Load;
 use crate::io::store::progress::Transfer;
 use crate::io::store::queue::Work;
 use crate::io::store::shelf::Shelf;
@@ -59,12 +62,13 @@ impl Store {
             }
             DiskOp::Read { offset, length } => self.start(id, torrent, |shelf, buffers| {
                 let length = length as usize;
-                let payload = Payload::Read(Some(buffers.take(length)));
+                let payload = Load::Read(Some(buffers.take(length)));
                 Work::Transfer(Transfer::new(&shelf.place.torrent, offset, length, payload))
             }),
+            DiskOp::Serve { offset, length } => self.serve(id, torrent, offset, length),
             DiskOp::Write { offset, data } => self.start(id, torrent, |shelf, _| {
                 let length = data.len();
-                let payload = Payload::Write(data);
+                let payload = Load::Write(data);
                 Work::Transfer(Transfer::new(&shelf.place.torrent, offset, length, payload))
             }),
             DiskOp::Close => match self.shelves.get_mut(&torrent) {
@@ -109,6 +113,7 @@ impl Store {
 
     /// Takes in what the pool answered. Call it every turn.
     pub(crate) fn handle_findings(&mut self, ring: &mut Ring) {
+        self.unmap_closed();
         while let Some(finding) = self.findings.pop() {
             self.errand_count -= 1;
             match finding {
@@ -179,10 +184,10 @@ impl Store {
     ) {
         let waiting = self.opening.remove(&(key, for_writing)).unwrap_or_default();
         let error = match result {
-            Ok(Opened { fd, is_writable }) => {
+            Ok(Opened { fd, is_writable, is_told }) => {
                 // The torrent may have been closed meanwhile: then nobody wants its files.
                 if self.shelves.contains_key(&key.0) {
-                    self.files.insert(key, fd, is_writable);
+                    self.files.insert(key, fd, is_writable, is_told);
                 }
                 None
             }
@@ -214,5 +219,7 @@ impl Store {
     }
 }
 
+#[cfg(test)]
+mod serve_tests;
 #[cfg(test)]
 mod tests;

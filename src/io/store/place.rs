@@ -31,7 +31,7 @@ use crate::io::beneath;
 use crate::io::beneath::beneath;
 use crate::io::store::errors::refused;
 use crate::io::store::errors::wrong;
-use crate::io::store::open_files::Spot;
+use crate::io::store::file_key::Spot;
 use crate::io::store::parts;
 
 /// Space left alone when files are reserved, so that logs and other programs go on.
@@ -63,10 +63,12 @@ pub(super) enum Aside {
     Something,
 }
 
-/// An open file and whether it may be written.
+/// An open file, whether it may be written, and whether the system tells us what of it is in
+/// memory: only to those who own a file or may write it.
 pub(super) struct Opened {
     pub(super) fd: OwnedFd,
     pub(super) is_writable: bool,
+    pub(super) is_told: bool,
 }
 
 impl Name {
@@ -347,8 +349,10 @@ impl Place {
             }
             opened => (opened.map_err(refuse)?, true),
         };
-        regular(&path, &rustix::fs::fstat(&fd).map_err(refuse)?)?;
-        Ok(Opened { fd, is_writable })
+        let stat = rustix::fs::fstat(&fd).map_err(refuse)?;
+        regular(&path, &stat)?;
+        let is_told = is_writable || stat.st_uid == rustix::process::geteuid().as_raw();
+        Ok(Opened { fd, is_writable, is_told })
     }
 
     /// Opens the part store; makes it where something is to be written.
@@ -362,7 +366,7 @@ impl Place {
         };
         let fd = beneath(&root, &path, flags, mode).map_err(refuse)?;
         regular(&path, &rustix::fs::fstat(&fd).map_err(refuse)?)?;
-        Ok(Opened { fd, is_writable: for_writing })
+        Ok(Opened { fd, is_writable: for_writing, is_told: false })
     }
 
     /// Gives a complete file its final name, never over another one.

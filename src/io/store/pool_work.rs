@@ -14,7 +14,7 @@ use crate::io::blocking::Full;
 use crate::io::blocking::Pool;
 use crate::io::doorbell::Doorbell;
 use crate::io::store::errors::wrong;
-use crate::io::store::open_files::FileKey;
+use crate::io::store::file_key::FileKey;
 use crate::io::store::place::Aside;
 use crate::io::store::place::Name;
 use crate::io::store::place::Opened;

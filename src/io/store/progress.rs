@@ -31,7 +31,7 @@ pub(super) struct Progress {
 
 /// What is moved. The buffer is away while the kernel has it.
 #[derive(Debug)]
-pub(super) enum Payload {
+pub(super) enum Load {
     Read(Option<PageBuf>),
     Write(SharedBuf),
 }
@@ -42,17 +42,20 @@ pub(super) struct Transfer {
     /// Position in the torrent.
     pub(super) offset: u64,
     pub(super) progress: Progress,
-    pub(super) payload: Payload,
+    pub(super) payload: Load,
+    /// What is read goes to a peer.
+    pub(super) is_served: bool,
 }
 
 impl Transfer {
     /// Of `len` bytes from `offset` of the torrent.
-    pub(super) fn new(torrent: &Torrent, offset: u64, len: usize, payload: Payload) -> Transfer {
-        Transfer { offset, progress: Progress::new(torrent, offset, len), payload }
+    pub(super) fn new(torrent: &Torrent, offset: u64, len: usize, payload: Load) -> Transfer {
+        let progress = Progress::new(torrent, offset, len);
+        Transfer { offset, progress, payload, is_served: false }
     }
 
     pub(super) fn is_read(&self) -> bool {
-        matches!(self.payload, Payload::Read(_))
+        matches!(self.payload, Load::Read(_))
     }
 }
 

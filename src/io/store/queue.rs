@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use crate::base::buffer::PageBuf;
 use crate::base::ids::TorrentId;
 use crate::engine::disk::JobId;
-use crate::io::store::open_files::Spot;
+use crate::io::store::file_key::Spot;
 use crate::io::store::pool_work::Goal;
-use crate::io::store::progress::Payload;
+use crate::io::store::progress::Load;
 use crate::io::store::progress::Transfer;
 
 /// A job without a reply.
@@ -87,8 +87,8 @@ impl Jobs {
     /// Where a read's bytes go; `None` while the kernel has the buffer.
     pub(super) fn buffer(&mut self, id: JobId) -> Option<&mut Option<PageBuf>> {
         match &mut self.transfer(id)?.1.payload {
-            Payload::Read(buf) => Some(buf),
-            Payload::Write(_) => None,
+            Load::Read(buf) => Some(buf),
+            Load::Write(_) => None,
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::base::ids::FileIndex;
 use crate::content::files::FileEntry;
 use crate::engine::disk::FileSeen;
 use crate::engine::disk::JobId;
-use crate::io::store::open_files::Spot;
+use crate::io::store::file_key::Spot;
 use crate::io::store::parts;
 use crate::io::store::place::Name;
 use crate::io::store::place::Place;
@@ -98,10 +98,22 @@ impl Shelf {
         })
     }
 
+    /// Whether nothing but reads and writes is under way, and nothing waits to begin.
+    pub(super) fn is_open(&self) -> bool {
+        !self.is_making && self.held.is_empty()
+    }
+
     /// The present path of a file below the torrent's directory.
     pub(super) fn path(&self, spot: Spot) -> PathBuf {
         let Spot::File(file) = spot else { return parts::name(&self.place.torrent) };
         self.entry(file).map(|entry| path_of(entry, self.name(file))).unwrap_or_default()
+    }
+
+    /// The piece that this byte of a file lies in.
+    pub(super) fn piece_at(&self, spot: Spot, offset: u64) -> Option<u32> {
+        let Spot::File(file) = spot else { return None };
+        let at = self.entry(file)?.offset().checked_add(offset)?;
+        Some(self.place.torrent.layout().piece_at(at)?.as_u32())
     }
 
     fn entry(&self, file: FileIndex) -> Option<&FileEntry> {

@@ -17,10 +17,10 @@ use crate::engine::disk::JobId;
 use crate::io::blocking::Pool;
 use crate::io::doorbell::Doorbell;
 use crate::io::store::errors::wrong;
+use crate::io::store::file_key::FileKey;
+use crate::io::store::file_key::Spot;
 use crate::io::store::lanes::Lanes;
-use crate::io::store::open_files::FileKey;
 use crate::io::store::open_files::OpenFiles;
-use crate::io::store::open_files::Spot;
 use crate::io::store::pool_work::Errand;
 use crate::io::store::pool_work::Findings;
 use crate::io::store::pool_work::Goal;
@@ -52,12 +52,12 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    /// `open_max` bounds the descriptors kept; `bell` wakes the shard when the pool has an answer.
+    /// `open_max` bounds the descriptors kept and `window_max` what is mapped of their files; `bell` wakes the shard when the pool has an answer.
     pub(crate) fn new(
         pool: Arc<Pool>,
         buffers: Buffers,
         bell: Arc<Doorbell>,
-        open_max: usize,
+        (open_max, window_max): (usize, usize),
     ) -> Store {
         Store {
             pool,
@@ -65,7 +65,7 @@ impl Store {
             findings: Findings::new(ERRAND_MAX, bell),
             errand_count: 0,
             shelves: BTreeMap::new(),
-            files: OpenFiles::new(open_max),
+            files: OpenFiles::new(open_max, window_max),
             jobs: Jobs::default(),
             lanes: Lanes::default(),
             syncs: VecDeque::new(),
@@ -205,6 +205,15 @@ impl Store {
                 return self.errands.push_front(errand);
             }
             self.errand_count += 1;
+        }
+    }
+
+    /// Has the pool unmap what was closed.
+    pub(super) fn unmap_closed(&mut self) {
+        let closed = self.files.take_closed();
+        if !closed.is_empty() {
+            // A pool that is full has them unmapped here and now.
+            let _ = self.pool.run(move || drop(closed), drop);
         }
     }
 

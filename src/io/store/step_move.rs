@@ -16,7 +16,7 @@ use crate::io::ring::Ring;
 use crate::io::ring::asker::Asker;
 use crate::io::store::errors::refused;
 use crate::io::store::errors::wrong;
-use crate::io::store::progress::Payload;
+use crate::io::store::progress::Load;
 use crate::io::store::state::Store;
 
 impl Store {
@@ -62,10 +62,16 @@ impl Store {
     fn end_read(&mut self, id: JobId) {
         let Some((_, transfer)) = self.jobs.transfer(id) else { return };
         let done = transfer.progress.done();
-        let Payload::Read(buf) = &mut transfer.payload else { return };
+        let Load::Read(buf) = &mut transfer.payload else { return };
         match buf.take() {
             Some(buf) if buf.len() == done => {
-                self.end_transfer(id, DiskReply::Read(buf.freeze()));
+                let bytes = buf.freeze();
+                let is_served = transfer.is_served;
+                let reply = match is_served {
+                    true => DiskReply::Served(bytes.into()),
+                    false => DiskReply::Read(bytes),
+                };
+                self.end_transfer(id, reply);
             }
             _ => self.fail_short(id),
         }
@@ -74,7 +80,7 @@ impl Store {
     fn go_on_writing(&mut self, ring: &mut Ring, id: JobId) {
         loop {
             let Some((torrent, transfer)) = self.jobs.transfer(id) else { return };
-            let Payload::Write(data) = &transfer.payload else { return };
+            let Load::Write(data) = &transfer.payload else { return };
             let data: SharedBuf = data.clone();
             let Some(step) = transfer.progress.step() else {
                 return self.end_transfer(id, DiskReply::Done);

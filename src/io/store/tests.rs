@@ -24,13 +24,13 @@ use crate::io::clock::Clock;
 use crate::io::doorbell::Doorbell;
 use crate::io::ring::asker::Asker;
 
-const ID: TorrentId = TorrentId(5);
-const LENGTHS: [u64; 4] = [3_000_000, 0, 70_000, 11];
+pub(super) const ID: TorrentId = TorrentId(5);
+pub(super) const LENGTHS: [u64; 4] = [3_000_000, 0, 70_000, 11];
 
-struct World {
-    ring: Ring,
-    store: Store,
-    dir: tempfile::TempDir,
+pub(super) struct World {
+    pub(super) ring: Ring,
+    pub(super) store: Store,
+    pub(super) dir: tempfile::TempDir,
     next_job: u64,
 }
 
@@ -38,13 +38,13 @@ impl World {
     fn new() -> World {
         let pool = Pool::start("test", 2, 64).unwrap();
         let bell = Arc::new(Doorbell::new().unwrap());
-        let store = Store::new(pool, Buffers::new(1 << 24), bell, 2);
+        let store = Store::new(pool, Buffers::new(1 << 24), bell, (2, 4));
         let dir = tempfile::tempdir().unwrap();
         World { ring: Ring::new(8).unwrap(), store, dir, next_job: 0 }
     }
 
     /// With an open and created torrent of `LENGTHS`.
-    fn created() -> World {
+    pub(super) fn created() -> World {
         let mut world = World::new();
         let reply = world.open();
         assert!(matches!(reply, DiskReply::Opened(seen) if seen == [FileSeen::Missing; 4]));
@@ -58,21 +58,21 @@ impl World {
         self.run(op)
     }
 
-    fn submit(&mut self, op: DiskOp) -> JobId {
+    pub(super) fn submit(&mut self, op: DiskOp) -> JobId {
         self.next_job += 1;
         let id = JobId(self.next_job);
         self.store.submit(&mut self.ring, DiskJob { id, torrent: ID, op });
         id
     }
 
-    fn run(&mut self, op: DiskOp) -> DiskReply {
+    pub(super) fn run(&mut self, op: DiskOp) -> DiskReply {
         let id = self.submit(op);
         let (replied, reply) = self.next();
         assert_eq!(replied, id);
         reply
     }
 
-    fn next(&mut self) -> (JobId, DiskReply) {
+    pub(super) fn next(&mut self) -> (JobId, DiskReply) {
         let clock = Clock::start();
         loop {
             self.store.handle_findings(&mut self.ring);
@@ -88,7 +88,7 @@ impl World {
         }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join("t").join(name)
     }
 }
@@ -102,21 +102,21 @@ fn torrent() -> Arc<Torrent> {
     Arc::new(Torrent::parse(&maker.finish(&[Sha1::of(b""); 3]).unwrap()).unwrap())
 }
 
-fn create(files: Range<u32>) -> DiskOp {
+pub(super) fn create(files: Range<u32>) -> DiskOp {
     DiskOp::Create { files: files.map(FileIndex).collect() }
 }
 
-fn pattern(offset: u64, len: usize) -> Vec<u8> {
+pub(super) fn pattern(offset: u64, len: usize) -> Vec<u8> {
     (offset..offset + len as u64).map(|at| (at / 7 % 251) as u8).collect()
 }
 
-fn write(offset: u64, len: usize) -> DiskOp {
+pub(super) fn write(offset: u64, len: usize) -> DiskOp {
     let mut buf = PageBuf::zeroed(len);
     buf.bytes_mut().copy_from_slice(&pattern(offset, len));
     DiskOp::Write { offset, data: buf.freeze() }
 }
 
-fn failure(reply: DiskReply) -> StorageError {
+pub(super) fn failure(reply: DiskReply) -> StorageError {
     match reply {
         DiskReply::Failed(error) => error,
         other => panic!("{other:?}"),

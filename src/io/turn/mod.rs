@@ -34,6 +34,7 @@ use crate::engine::command::Command;
 use crate::engine::command::Ticket;
 use crate::engine::note::Note;
 use crate::engine::swarm::state::PUBLISH_INTERVAL;
+use crate::engine::to_ring::CloseReason;
 use crate::engine::to_ring::ConnId;
 use crate::engine::to_ring::Output;
 use crate::engine::to_ring::QueryError;
@@ -294,7 +295,7 @@ impl Pump {
     }
 
     fn take_socket_event(&mut self, now: Instant, event: SocketEvent) {
-        let Parts { engine, ring, sockets, .. } = &mut self.parts;
+        let Parts { engine, ring, sockets, store, .. } = &mut self.parts;
         match event {
             SocketEvent::Accepted { fd, remote } => {
                 if let Some(conn) = engine.handle_accepted(now, remote) {
@@ -311,6 +312,11 @@ impl Pump {
                 engine.handle_sent(now, conn, count);
             }
             SocketEvent::Sent { .. } => {}
+            SocketEvent::Unreadable { conn, mapped } => {
+                self.remotes.remove(&conn);
+                let reason = CloseReason::Unreadable(store.unreadable(&mapped));
+                engine.handle_closed(now, conn, reason);
+            }
             SocketEvent::Closed { conn, reason } => {
                 self.remotes.remove(&conn);
                 engine.handle_closed(now, conn, reason);
