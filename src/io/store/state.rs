@@ -52,7 +52,8 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    /// `open_max` bounds the descriptors kept and `window_max` what is mapped of their files; `bell` wakes the shard when the pool has an answer.
+    /// `open_max` bounds the descriptors kept and `window_max` what is mapped of their files;
+    /// `bell` wakes the shard when the pool has an answer.
     pub(crate) fn new(
         pool: Arc<Pool>,
         buffers: Buffers,
