@@ -95,6 +95,7 @@ pub use crate::content::torrent_edit::TorrentEdit;
 pub use crate::content::wanted::ChoiceError;
 pub use crate::engine::add::Allocation;
 pub use crate::engine::add::PieceOrder;
+pub use crate::engine::add::WriteMode;
 pub use crate::engine::alert::Alert;
 pub use crate::engine::alert::AlertKind;
 pub use crate::engine::settings::Settings;

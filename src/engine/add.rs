@@ -21,6 +21,20 @@ pub enum Allocation {
     Sparse,
 }
 
+/// Which way pieces go to the disk.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum WriteMode {
+    /// Through the page cache (the default): what was just downloaded is served from memory, and
+    /// the system writes it back in an order that suits the device.
+    #[default]
+    Cached,
+    /// Past the page cache (O_DIRECT): costs almost no CPU and crowds nothing out of memory; what
+    /// was just downloaded is read from the device when a peer asks for it. What is not aligned to
+    /// 4 KiB in both file and piece goes through the page cache all the same, as does everything
+    /// where the file system cannot.
+    Direct,
+}
+
 /// In which order pieces are asked for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum PieceOrder {
@@ -52,6 +66,7 @@ pub(crate) struct Addition {
     /// The directory below which the torrent's files lie.
     pub(crate) directory: PathBuf,
     pub(crate) allocation: Allocation,
+    pub(crate) write_mode: WriteMode,
     pub(crate) order: PieceOrder,
     pub(crate) is_paused: bool,
     /// Which files are wanted.

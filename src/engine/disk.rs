@@ -16,6 +16,7 @@ use crate::base::payload::Payload;
 use crate::base::storage_error::StorageError;
 use crate::content::torrent::Torrent;
 use crate::engine::add::Allocation;
+use crate::engine::add::WriteMode;
 
 /// Bytes asked for in one `Serve`: a full batch.
 pub(crate) const SERVE_MAX: usize = SEND_BLOCK_MAX * BLOCK_LEN as usize;
@@ -36,7 +37,12 @@ pub(crate) struct DiskJob {
 #[derive(Clone, Debug)]
 pub(crate) enum DiskOp {
     /// Look at the torrent's files (creating none): answered by `Opened`. First job of a torrent.
-    Open { torrent: Arc<Torrent>, directory: PathBuf, allocation: Allocation },
+    Open {
+        torrent: Arc<Torrent>,
+        directory: PathBuf,
+        allocation: Allocation,
+        write_mode: WriteMode,
+    },
     /// Create directories and those of these files that are missing (as `.part`, zero-length files
     /// complete), reserve their space after checking that it is there, and move to them what lies
     /// aside for them: answered by `Done`. Before the first write. It begins after the reads and

@@ -18,6 +18,7 @@ use crate::content::wanted::FileChoice;
 use crate::engine::add::Addition;
 use crate::engine::add::Allocation;
 use crate::engine::add::PieceOrder;
+use crate::engine::add::WriteMode;
 
 /// Something for another shard.
 #[derive(Debug)]
@@ -64,6 +65,8 @@ impl Enlistment {
             torrent: Arc::clone(&self.torrent),
             directory: self.directory.clone(),
             allocation: self.allocation,
+            // Helpers write nothing.
+            write_mode: WriteMode::default(),
             order: PieceOrder::default(),
             is_paused: false,
             choice: FileChoice::All,

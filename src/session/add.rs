@@ -15,6 +15,7 @@ use crate::content::wanted::FileChoice;
 use crate::engine::add::Allocation;
 use crate::engine::add::MagnetHints;
 use crate::engine::add::PieceOrder;
+use crate::engine::add::WriteMode;
 use crate::io::torrent_file;
 use crate::io::torrent_file::ReadError;
 
@@ -29,6 +30,7 @@ pub struct AddTorrent {
     pub(crate) directory: PathBuf,
     pub(crate) peers: Vec<SocketAddr>,
     pub(crate) allocation: Allocation,
+    pub(crate) write_mode: WriteMode,
     pub(crate) order: PieceOrder,
     pub(crate) is_paused: bool,
     pub(crate) choice: FileChoice,
@@ -53,6 +55,7 @@ impl AddTorrent {
             directory: PathBuf::from("."),
             peers: Vec::new(),
             allocation: Allocation::default(),
+            write_mode: WriteMode::default(),
             order: PieceOrder::default(),
             is_paused: false,
             choice: FileChoice::All,
@@ -99,6 +102,12 @@ impl AddTorrent {
     /// How file space is reserved. Default [`Allocation::Full`].
     pub fn allocation(mut self, allocation: Allocation) -> AddTorrent {
         self.allocation = allocation;
+        self
+    }
+
+    /// Which way pieces go to the disk. Default [`WriteMode::Cached`].
+    pub fn write_mode(mut self, write_mode: WriteMode) -> AddTorrent {
+        self.write_mode = write_mode;
         self
     }
 

@@ -110,6 +110,7 @@ impl Session {
             torrent: add.torrent,
             directory: add.directory,
             allocation: add.allocation,
+            write_mode: add.write_mode,
             order: add.order,
             is_paused: add.is_paused,
             choice: add.choice,

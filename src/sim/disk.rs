@@ -304,6 +304,7 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
+    use crate::engine::add::WriteMode;
     use crate::sim::bundle::Bundle;
 
     const TORRENT: TorrentId = TorrentId(1);
@@ -314,7 +315,8 @@ mod tests {
 
     fn open(bundle: &Bundle) -> DiskOp {
         let torrent = Arc::clone(&bundle.torrent);
-        DiskOp::Open { torrent, directory: PathBuf::new(), allocation: Allocation::Sparse }
+        let (allocation, write_mode) = (Allocation::Sparse, WriteMode::Cached);
+        DiskOp::Open { torrent, directory: PathBuf::new(), allocation, write_mode }
     }
 
     fn create() -> DiskOp {

@@ -21,6 +21,7 @@ use crate::content::wanted::RunWalk;
 use crate::engine::add::Addition;
 use crate::engine::add::Allocation;
 use crate::engine::add::PieceOrder;
+use crate::engine::add::WriteMode;
 use crate::engine::alert::Alert;
 use crate::engine::alert::AlertKind;
 use crate::engine::command::Command;
@@ -187,6 +188,7 @@ impl Site {
             torrent: Arc::clone(&placed.bundle.given),
             directory: PathBuf::from("simulated"),
             allocation: Allocation::Full,
+            write_mode: WriteMode::Cached,
             order: placed.order,
             is_paused: false,
             choice: placed.choice.clone(),

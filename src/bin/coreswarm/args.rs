@@ -94,6 +94,9 @@ pub(crate) struct GetArgs {
     /// Take file space as pieces arrive instead of reserving it at the start
     #[arg(long)]
     pub(crate) sparse: bool,
+    /// Write past the page cache: less CPU, and nothing else is crowded out of memory
+    #[arg(long)]
+    pub(crate) direct: bool,
     #[command(flatten)]
     pub(crate) limit: LimitArgs,
     #[command(flatten)]

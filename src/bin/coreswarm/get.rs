@@ -11,6 +11,7 @@ use coreswarm::Session;
 use coreswarm::TorrentHandle;
 use coreswarm::TorrentState;
 use coreswarm::TorrentStats;
+use coreswarm::WriteMode;
 
 use crate::args::GetArgs;
 use crate::arrival::Arrival;
@@ -89,6 +90,7 @@ fn addition(args: &GetArgs, found: Found) -> anyhow::Result<AddTorrent> {
         Found::Magnet(magnet) => AddTorrent::from_magnet(*magnet),
     };
     let allocation = if args.sparse { Allocation::Sparse } else { Allocation::Full };
+    let write_mode = if args.direct { WriteMode::Direct } else { WriteMode::Cached };
     let add = match args.select.is_empty() {
         true => add,
         false => {
@@ -100,7 +102,8 @@ fn addition(args: &GetArgs, found: Found) -> anyhow::Result<AddTorrent> {
         .directory(&args.output)
         .peers(args.session.peer.iter().copied())
         .sequential(args.sequential)
-        .allocation(allocation))
+        .allocation(allocation)
+        .write_mode(write_mode))
 }
 
 struct Download<'a> {

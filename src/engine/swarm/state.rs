@@ -25,6 +25,7 @@ use crate::engine::add::Addition;
 use crate::engine::add::Allocation;
 use crate::engine::add::Known;
 use crate::engine::add::PieceOrder;
+use crate::engine::add::WriteMode;
 use crate::engine::alert::AlertKind;
 use crate::engine::announce::Announcer;
 use crate::engine::blame::Blame;
@@ -154,6 +155,7 @@ pub(crate) struct Swarm {
     pub(crate) timer: Option<Instant>,
     directory: PathBuf,
     allocation: Allocation,
+    write_mode: WriteMode,
 }
 
 /// Figures are published at most this often (D15).
@@ -232,6 +234,7 @@ impl Swarm {
             torrent: addition.torrent,
             directory: addition.directory,
             allocation: addition.allocation,
+            write_mode: addition.write_mode,
         }
     }
 
@@ -274,6 +277,7 @@ impl Swarm {
             torrent: Arc::clone(&self.torrent),
             directory: self.directory.clone(),
             allocation: self.allocation,
+            write_mode: self.write_mode,
         };
         self.disk(turn, Purpose::Open, op);
     }

@@ -19,6 +19,7 @@ use crate::content::torrent::Torrent;
 use crate::content::wanted::FileChoice;
 use crate::engine::add::Allocation;
 use crate::engine::add::PieceOrder;
+use crate::engine::add::WriteMode;
 use crate::engine::directory::Directory;
 use crate::engine::disk::DiskJob;
 use crate::engine::disk::DiskOp;
@@ -84,6 +85,7 @@ impl Pair {
                 torrent: Arc::clone(&torrent),
                 directory: PathBuf::new(),
                 allocation: Allocation::Full,
+                write_mode: WriteMode::Cached,
                 order: PieceOrder::RarestFirst,
                 is_paused: false,
                 choice: FileChoice::All,

@@ -11,5 +11,14 @@ pub(super) enum Spot {
     Parts,
 }
 
+/// What a descriptor is for.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum Access {
+    Read,
+    Write,
+    /// Past the page cache, where the file system can.
+    DirectWrite,
+}
+
 /// Whose file.
 pub(super) type FileKey = (TorrentId, Spot);

@@ -27,6 +27,7 @@ use crate::engine::disk::DiskReply;
 use crate::engine::disk::JobId;
 use crate::io::ring::Ring;
 use crate::io::ring::outcome::Outcome;
+use crate::io::store::file_key::Access;
 use crate::io::store::file_key::FileKey;
 use crate::io::store::file_key::Spot;
 use crate::io::store::place::Aside;
@@ -46,8 +47,9 @@ impl Store {
     pub(crate) fn submit(&mut self, ring: &mut Ring, job: DiskJob) {
         let DiskJob { id, torrent, op } = job;
         match op {
-            DiskOp::Open { torrent: description, directory, allocation } => {
-                let place = Arc::new(Place { torrent: description, directory, allocation });
+            DiskOp::Open { torrent: description, directory, allocation, write_mode } => {
+                let place = Place { torrent: description, directory, allocation, write_mode };
+                let place = Arc::new(place);
                 self.shelves.insert(torrent, Shelf::new(place));
                 self.start(id, torrent, |_, _| Work::Errand(Goal::Look { job: id }));
             }
@@ -132,8 +134,8 @@ impl Store {
                     let note = |shelf: &mut Shelf, (): &()| shelf.handle_finished(file);
                     self.settle(job, result, note, |()| DiskReply::Done);
                 }
-                Finding::Opened { key, for_writing, result } => {
-                    self.handle_opened(ring, key, for_writing, result);
+                Finding::Opened { key, access, result } => {
+                    self.handle_opened(ring, (key, access), result);
                 }
             }
         }
@@ -178,16 +180,19 @@ impl Store {
     fn handle_opened(
         &mut self,
         ring: &mut Ring,
-        key: FileKey,
-        for_writing: bool,
+        (key, access): (FileKey, Access),
         result: Result<Opened, StorageError>,
     ) {
-        let waiting = self.opening.remove(&(key, for_writing)).unwrap_or_default();
+        let waiting = self.opening.remove(&(key, access)).unwrap_or_default();
         let error = match result {
             Ok(Opened { fd, is_writable, is_told }) => {
                 // The torrent may have been closed meanwhile: then nobody wants its files.
                 if self.shelves.contains_key(&key.0) {
-                    self.files.insert(key, fd, is_writable, is_told);
+                    let files = match access {
+                        Access::DirectWrite => &mut self.direct_files,
+                        Access::Read | Access::Write => &mut self.files,
+                    };
+                    files.insert(key, fd, is_writable, is_told);
                 }
                 None
             }

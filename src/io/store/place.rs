@@ -26,11 +26,13 @@ use crate::base::storage_error::StorageOperation;
 use crate::content::files::FileEntry;
 use crate::content::torrent::Torrent;
 use crate::engine::add::Allocation;
+use crate::engine::add::WriteMode;
 use crate::engine::disk::FileSeen;
 use crate::io::beneath;
 use crate::io::beneath::beneath;
 use crate::io::store::errors::refused;
 use crate::io::store::errors::wrong;
+use crate::io::store::file_key::Access;
 use crate::io::store::file_key::Spot;
 use crate::io::store::parts;
 
@@ -42,6 +44,7 @@ pub(super) struct Place {
     pub(super) torrent: Arc<Torrent>,
     pub(super) directory: PathBuf,
     pub(super) allocation: Allocation,
+    pub(super) write_mode: WriteMode,
 }
 
 /// Under which name a file is on disk.
@@ -318,14 +321,16 @@ impl Place {
         Err(StorageError { errno, ..error })
     }
 
-    /// Opens a file for reading and, where that is allowed or asked for, writing.
+    /// Opens a file for reading and, where that is allowed or asked for, writing. A file system that
+    /// knows no way past its cache gives an ordinary descriptor.
     pub(super) fn open(
         &self,
         spot: Spot,
         name: Name,
-        for_writing: bool,
+        access: Access,
     ) -> Result<Opened, StorageError> {
         let operation = StorageOperation::Open;
+        let for_writing = access != Access::Read;
         let Spot::File(file) = spot else { return self.open_aside(for_writing) };
         let Some(entry) = self.torrent.file_list().get(file) else {
             return Err(wrong(operation, &self.directory, format!("no file {}", file.as_usize())));
@@ -337,7 +342,9 @@ impl Place {
         }
         let root = self.root().map_err(refuse)?;
         let open = |flags| beneath(&root, &path, flags, Mode::empty());
-        let (fd, is_writable) = match open(OFlags::RDWR) {
+        let direct = (access == Access::DirectWrite).then(|| open(OFlags::RDWR | OFlags::DIRECT));
+        let opened = direct.and_then(Result::ok).map_or_else(|| open(OFlags::RDWR), Ok);
+        let (fd, is_writable) = match opened {
             // It was finished meanwhile: its bytes are the same under the final name.
             Err(Errno::NOENT) if name == Name::Part && !for_writing => {
                 let path = path_of(entry, Name::Final);

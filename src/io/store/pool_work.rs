@@ -14,6 +14,7 @@ use crate::io::blocking::Full;
 use crate::io::blocking::Pool;
 use crate::io::doorbell::Doorbell;
 use crate::io::store::errors::wrong;
+use crate::io::store::file_key::Access;
 use crate::io::store::file_key::FileKey;
 use crate::io::store::place::Aside;
 use crate::io::store::place::Name;
@@ -32,7 +33,7 @@ pub(super) struct Errand {
 pub(super) enum Goal {
     Look { job: JobId },
     Create { job: JobId, names: Arc<[Name]>, files: Arc<[FileIndex]> },
-    Open { key: FileKey, for_writing: bool, name: Name },
+    Open { key: FileKey, access: Access, name: Name },
     Finish { job: JobId, file: FileIndex },
 }
 
@@ -40,7 +41,7 @@ pub(super) enum Goal {
 pub(super) enum Finding {
     Looked { job: JobId, result: Result<Vec<FileSeen>, StorageError> },
     Created { job: JobId, files: Arc<[FileIndex]>, result: Result<Aside, StorageError> },
-    Opened { key: FileKey, for_writing: bool, result: Result<Opened, StorageError> },
+    Opened { key: FileKey, access: Access, result: Result<Opened, StorageError> },
     Finished { job: JobId, file: FileIndex, result: Result<(), StorageError> },
 }
 
@@ -89,9 +90,9 @@ impl Errand {
                 let result = place.create(&files, &names);
                 Finding::Created { job, files, result }
             }
-            Goal::Open { key, for_writing, name } => {
-                let result = place.open(key.1, name, for_writing);
-                Finding::Opened { key, for_writing, result }
+            Goal::Open { key, access, name } => {
+                let result = place.open(key.1, name, access);
+                Finding::Opened { key, access, result }
             }
             Goal::Finish { job, file } => {
                 Finding::Finished { job, file, result: place.finish(file) }
@@ -107,9 +108,7 @@ fn panicked(goal: Goal) -> Finding {
     match goal {
         Goal::Look { job } => Finding::Looked { job, result: Err(error) },
         Goal::Create { job, files, .. } => Finding::Created { job, files, result: Err(error) },
-        Goal::Open { key, for_writing, .. } => {
-            Finding::Opened { key, for_writing, result: Err(error) }
-        }
+        Goal::Open { key, access, .. } => Finding::Opened { key, access, result: Err(error) },
         Goal::Finish { job, file } => Finding::Finished { job, file, result: Err(error) },
     }
 }

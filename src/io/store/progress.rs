@@ -45,13 +45,15 @@ pub(super) struct Transfer {
     pub(super) payload: Load,
     /// What is read goes to a peer.
     pub(super) is_served: bool,
+    /// The present step of a write goes past the page cache.
+    pub(super) is_direct: bool,
 }
 
 impl Transfer {
     /// Of `len` bytes from `offset` of the torrent.
     pub(super) fn new(torrent: &Torrent, offset: u64, len: usize, payload: Load) -> Transfer {
         let progress = Progress::new(torrent, offset, len);
-        Transfer { offset, progress, payload, is_served: false }
+        Transfer { offset, progress, payload, is_served: false, is_direct: false }
     }
 
     pub(super) fn is_read(&self) -> bool {
@@ -91,8 +93,8 @@ impl Progress {
 
 impl Step {
     /// As much of it as one ring write takes.
-    pub(super) fn write_part(self, data: &SharedBuf) -> Option<SharedBuf> {
-        data.slice(self.at..self.at + self.len.min(WRITE_MAX))
+    pub(super) fn for_write(self) -> Step {
+        Step { len: self.len.min(WRITE_MAX), ..self }
     }
 }
 
@@ -119,10 +121,9 @@ mod tests {
 
     #[test]
     fn writes_are_cut_at_a_mebibyte() {
-        let data = PageBuf::zeroed(3 << 20).freeze();
         let step = Step { file: FileIndex(0), offset: 0, at: 1 << 20, len: 2 << 20 };
-        assert_eq!(step.write_part(&data).map(|part| part.len()), Some(1 << 20));
-        let step = Step { file: FileIndex(0), offset: 0, at: (3 << 20) - 5, len: 5 };
-        assert_eq!(step.write_part(&data).map(|part| part.len()), Some(5));
+        assert_eq!(step.for_write(), Step { len: 1 << 20, ..step });
+        let last = Step { len: 5, ..step };
+        assert_eq!(last.for_write(), last);
     }
 }

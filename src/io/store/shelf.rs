@@ -5,8 +5,10 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::base::buffer::PAGE;
 use crate::base::ids::FileIndex;
 use crate::content::files::FileEntry;
+use crate::engine::add::WriteMode;
 use crate::engine::disk::FileSeen;
 use crate::engine::disk::JobId;
 use crate::io::store::file_key::Spot;
@@ -14,10 +16,17 @@ use crate::io::store::parts;
 use crate::io::store::place::Name;
 use crate::io::store::place::Place;
 use crate::io::store::place::path_of;
+use crate::io::store::progress::Step;
+
+/// Bytes from which on a write is worth going past the page cache: a device takes its time for each
+/// one, and smaller ones are better gathered first.
+const DIRECT_MIN: usize = 64 * 1024;
 
 /// A torrent's place and state.
 pub(super) struct Shelf {
     pub(super) place: Arc<Place>,
+    /// Writes go past the page cache where they are aligned.
+    pub(super) is_direct: bool,
     names: Vec<Name>,
     /// What was written since the last sync.
     pub(super) dirty: BTreeSet<Spot>,
@@ -37,6 +46,7 @@ impl Shelf {
     pub(super) fn new(place: Arc<Place>) -> Shelf {
         let names = vec![Name::None; place.torrent.files().len()];
         Shelf {
+            is_direct: place.write_mode == WriteMode::Direct,
             place,
             names,
             dirty: BTreeSet::new(),
@@ -101,6 +111,15 @@ impl Shelf {
     /// Whether nothing but reads and writes is under way, and nothing waits to begin.
     pub(super) fn is_open(&self) -> bool {
         !self.is_making && self.held.is_empty()
+    }
+
+    /// Bytes of a write that go past the page cache, of those that stand at `step.at` in a buffer
+    /// that starts with a page, to `offset` of what holds them. 0 if none do.
+    pub(super) fn direct_len(&self, spot: Spot, offset: u64, step: Step) -> usize {
+        let is_aligned = (offset | step.at as u64).is_multiple_of(PAGE as u64);
+        let len = step.len - step.len % PAGE;
+        let is_direct = self.is_direct && spot != Spot::Parts && is_aligned;
+        if is_direct && len >= DIRECT_MIN { len } else { 0 }
     }
 
     /// The present path of a file below the torrent's directory.

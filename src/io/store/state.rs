@@ -17,6 +17,7 @@ use crate::engine::disk::JobId;
 use crate::io::blocking::Pool;
 use crate::io::doorbell::Doorbell;
 use crate::io::store::errors::wrong;
+use crate::io::store::file_key::Access;
 use crate::io::store::file_key::FileKey;
 use crate::io::store::file_key::Spot;
 use crate::io::store::lanes::Lanes;
@@ -40,6 +41,8 @@ pub(crate) struct Store {
     pub(super) errand_count: usize,
     pub(super) shelves: BTreeMap<TorrentId, Shelf>,
     pub(super) files: OpenFiles,
+    /// Once more, for writes past the page cache.
+    pub(super) direct_files: OpenFiles,
     pub(super) jobs: Jobs,
     pub(super) lanes: Lanes,
     /// Syncs that may begin.
@@ -47,7 +50,7 @@ pub(crate) struct Store {
     /// Errands that wait for a place on the pool.
     pub(super) errands: VecDeque<Errand>,
     /// Files being opened, and who waits for them.
-    pub(super) opening: BTreeMap<(FileKey, bool), Vec<JobId>>,
+    pub(super) opening: BTreeMap<(FileKey, Access), Vec<JobId>>,
     pub(super) replies: VecDeque<(JobId, DiskReply)>,
 }
 
@@ -66,7 +69,8 @@ impl Store {
             findings: Findings::new(ERRAND_MAX, bell),
             errand_count: 0,
             shelves: BTreeMap::new(),
-            files: OpenFiles::new(open_max, window_max),
+            files: OpenFiles::new(open_max - open_max / 4, window_max),
+            direct_files: OpenFiles::new(open_max / 4, 0),
             jobs: Jobs::default(),
             lanes: Lanes::default(),
             syncs: VecDeque::new(),
@@ -137,16 +141,20 @@ impl Store {
         &mut self,
         id: JobId,
         key: FileKey,
-        for_writing: bool,
+        access: Access,
     ) -> Option<Rc<OwnedFd>> {
-        if let Some(fd) = self.files.get(key, for_writing) {
-            return Some(fd);
+        let open = match access {
+            Access::DirectWrite => self.direct_files.get(key, true),
+            Access::Read | Access::Write => self.files.get(key, access == Access::Write),
+        };
+        if open.is_some() {
+            return open;
         }
         let shelf = self.shelves.get(&key.0)?;
-        let waiting = self.opening.entry((key, for_writing)).or_default();
+        let waiting = self.opening.entry((key, access)).or_default();
         if waiting.is_empty() {
             let place = Arc::clone(&shelf.place);
-            let goal = Goal::Open { key, for_writing, name: shelf.name_of(key.1) };
+            let goal = Goal::Open { key, access, name: shelf.name_of(key.1) };
             self.errands.push_back(Errand { place, goal });
         }
         waiting.push(id);
@@ -191,6 +199,7 @@ impl Store {
         let Some(shelf) = self.shelves.get(&torrent) else { return };
         if let (0, Some(id)) = (shelf.job_count, shelf.closing) {
             self.files.remove_torrent(torrent);
+            self.direct_files.remove_torrent(torrent);
             self.shelves.remove(&torrent);
             self.replies.push_back((id, DiskReply::Done));
         }

@@ -1,6 +1,7 @@
 //! Reads and writes: from step to step through the files that the bytes lie in.
 
 use std::io::IoSliceMut;
+use std::mem;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
@@ -16,6 +17,7 @@ use crate::io::ring::Ring;
 use crate::io::ring::asker::Asker;
 use crate::io::store::errors::refused;
 use crate::io::store::errors::wrong;
+use crate::io::store::file_key::Access;
 use crate::io::store::progress::Load;
 use crate::io::store::state::Store;
 
@@ -41,7 +43,7 @@ impl Store {
                 self.jobs.advance(id, step.len);
                 continue;
             };
-            let Some(fd) = self.open_file(id, (torrent, spot), false) else { return };
+            let Some(fd) = self.open_file(id, (torrent, spot), Access::Read) else { return };
             let Some(slot) = self.jobs.buffer(id) else { return };
             let Some(mut buf) = slot.take() else { return };
             let target = &mut buf.bytes_mut()[step.at..step.at + step.len];
@@ -90,11 +92,18 @@ impl Store {
                 self.jobs.advance(id, step.len);
                 continue;
             };
-            let Some(fd) = self.open_file(id, (torrent, spot), true) else { return };
+            let step = step.for_write();
+            let direct_len = shelf.map_or(0, |shelf| shelf.direct_len(spot, offset, step));
+            transfer.is_direct = direct_len > 0;
+            let (access, len) = match direct_len {
+                0 => (Access::Write, step.len),
+                len => (Access::DirectWrite, len),
+            };
+            let Some(fd) = self.open_file(id, (torrent, spot), access) else { return };
             if let Some(shelf) = self.shelves.get_mut(&torrent) {
                 shelf.dirty.insert(spot);
             }
-            let Some(part) = step.write_part(&data) else { return };
+            let Some(part) = data.slice(step.at..step.at + len) else { return };
             ring.write(Asker::Disk(id), fd, part, offset);
             return;
         }
@@ -114,6 +123,7 @@ impl Store {
                 self.go_on_moving(ring, id);
             }
             Err(Errno::INTR | Errno::AGAIN) => self.go_on_moving(ring, id),
+            Err(Errno::INVAL) if self.give_up_direct(id) => self.go_on_moving(ring, id),
             Ok(_) if operation == StorageOperation::Read => self.fail_short(id),
             refusal => {
                 let errno = refusal.err().unwrap_or(Errno::IO);
@@ -121,6 +131,17 @@ impl Store {
                 self.fail(id, StorageError { piece, ..refused(operation, &path, errno) });
             }
         }
+    }
+
+    /// The file system asks for more than pages to be aligned: from here on the torrent is written
+    /// through its cache. False if this transfer was.
+    fn give_up_direct(&mut self, id: JobId) -> bool {
+        let Some((torrent, transfer)) = self.jobs.transfer(id) else { return false };
+        let was_direct = mem::take(&mut transfer.is_direct);
+        if was_direct && let Some(shelf) = self.shelves.get_mut(&torrent) {
+            shelf.is_direct = false;
+        }
+        was_direct
     }
 
     fn fail_short(&mut self, id: JobId) {

@@ -10,13 +10,14 @@ use crate::engine::disk::JobId;
 use crate::io::ring::Ring;
 use crate::io::ring::asker::Asker;
 use crate::io::store::errors::refused;
+use crate::io::store::file_key::Access;
 use crate::io::store::state::Store;
 
 impl Store {
     pub(super) fn go_on_syncing(&mut self, ring: &mut Ring, id: JobId) {
         let Some((torrent, left, _)) = self.jobs.sync(id) else { return };
         let Some(spot) = left.last().copied() else { return self.reply(id, DiskReply::Done) };
-        if let Some(fd) = self.open_file(id, (torrent, spot), true) {
+        if let Some(fd) = self.open_file(id, (torrent, spot), Access::Write) {
             ring.sync(Asker::Disk(id), fd);
         }
     }

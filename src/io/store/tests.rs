@@ -8,6 +8,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use rustix::io::Errno;
+
 use super::*;
 use crate::base::buffer::PageBuf;
 use crate::base::buffer::Pool as Buffers;
@@ -18,11 +20,13 @@ use crate::base::instant::Instant;
 use crate::content::make::TorrentMaker;
 use crate::content::torrent::Torrent;
 use crate::engine::add::Allocation;
+use crate::engine::add::WriteMode;
 use crate::engine::disk::FileSeen;
 use crate::io::blocking::Pool;
 use crate::io::clock::Clock;
 use crate::io::doorbell::Doorbell;
 use crate::io::ring::asker::Asker;
+use crate::io::store::open_files::OpenFiles;
 
 pub(super) const ID: TorrentId = TorrentId(5);
 pub(super) const LENGTHS: [u64; 4] = [3_000_000, 0, 70_000, 11];
@@ -45,17 +49,24 @@ impl World {
 
     /// With an open and created torrent of `LENGTHS`.
     pub(super) fn created() -> World {
+        World::created_for(WriteMode::Cached)
+    }
+
+    pub(super) fn created_for(write_mode: WriteMode) -> World {
         let mut world = World::new();
-        let reply = world.open();
+        let reply = world.open_for(write_mode);
         assert!(matches!(reply, DiskReply::Opened(seen) if seen == [FileSeen::Missing; 4]));
         assert!(matches!(world.run(create(0..4)), DiskReply::Done));
         world
     }
 
     fn open(&mut self) -> DiskReply {
-        let directory = self.dir.path().to_owned();
-        let op = DiskOp::Open { torrent: torrent(), directory, allocation: Allocation::Full };
-        self.run(op)
+        self.open_for(WriteMode::Cached)
+    }
+
+    fn open_for(&mut self, write_mode: WriteMode) -> DiskReply {
+        let (directory, allocation) = (self.dir.path().to_owned(), Allocation::Full);
+        self.run(DiskOp::Open { torrent: torrent(), directory, allocation, write_mode })
     }
 
     pub(super) fn submit(&mut self, op: DiskOp) -> JobId {
@@ -230,12 +241,52 @@ fn closing_waits_for_jobs_under_way_and_later_jobs_fail() {
 }
 
 #[test]
+fn what_is_written_past_the_page_cache_is_read_back_with_its_odd_ends() {
+    let mut world = World::created_for(WriteMode::Direct);
+    let total = LENGTHS.iter().sum::<u64>() as usize;
+    let is_open = |files: &mut OpenFiles| {
+        let keys = [0, 2, 3].map(|file| (ID, Spot::File(FileIndex(file))));
+        keys.map(|key| files.get(key, true).is_some())
+    };
+    // The second piece is aligned, the last one only until its first file ends.
+    assert!(matches!(world.run(write(1 << 20, 1 << 20)), DiskReply::Done));
+    assert_eq!(is_open(&mut world.store.direct_files), [true, false, false]);
+    assert_eq!(is_open(&mut world.store.files), [false, false, false]);
+    assert!(matches!(world.run(write(2 << 20, total - (2 << 20))), DiskReply::Done));
+    assert_eq!(is_open(&mut world.store.direct_files), [true, false, false]);
+    assert_eq!(is_open(&mut world.store.files), [false, true, true], "two are kept");
+    assert!(matches!(world.run(write(0, 1 << 20)), DiskReply::Done));
+    assert!(matches!(world.run(DiskOp::Sync), DiskReply::Done));
+    let reply = world.run(DiskOp::Read { offset: 0, length: total as u32 });
+    let DiskReply::Read(buf) = reply else { panic!("{reply:?}") };
+    assert!(buf.bytes() == pattern(0, total));
+}
+
+#[test]
+fn a_file_system_that_refuses_an_aligned_write_gets_it_through_its_cache() {
+    let mut world = World::created_for(WriteMode::Direct);
+    let id = world.submit(write(0, 1 << 20));
+    while world.store.jobs.transfer(id).is_some_and(|(_, transfer)| !transfer.is_direct) {
+        world.store.handle_findings(&mut world.ring);
+    }
+    world.store.handle_completion(&mut world.ring, id, Outcome::Written(Err(Errno::INVAL)));
+    // The write that was refused for the test's sake ends as well, and counts for the second.
+    assert!(matches!(world.next().1, DiskReply::Done));
+    assert!(!world.store.shelves[&ID].is_direct);
+    assert!(matches!(world.run(write(1 << 20, 1 << 20)), DiskReply::Done));
+    let key = (ID, Spot::File(FileIndex(0)));
+    assert!(world.store.files.get(key, true).is_some());
+    assert_eq!(fs::read(world.path("a.part")).unwrap()[..2 << 20], pattern(0, 2 << 20));
+}
+
+#[test]
 fn padding_reads_as_zeros_and_is_never_written() {
     let raw = pad_torrent();
     let mut world = World::new();
     let directory = world.dir.path().to_owned();
     let torrent = Arc::new(Torrent::parse(&raw).unwrap());
-    world.run(DiskOp::Open { torrent, directory, allocation: Allocation::Sparse });
+    let (allocation, write_mode) = (Allocation::Sparse, WriteMode::Cached);
+    world.run(DiskOp::Open { torrent, directory, allocation, write_mode });
     assert!(matches!(world.run(create(0..3)), DiskReply::Done));
     assert!(matches!(world.run(write(0, 20_000)), DiskReply::Done));
     assert!(matches!(world.run(DiskOp::Read { offset: 1000, length: 1 }), DiskReply::Read(_)));

@@ -17,6 +17,7 @@ use crate::content::wanted::FileChoice;
 use crate::engine::add::Addition;
 use crate::engine::add::Allocation;
 use crate::engine::add::PieceOrder;
+use crate::engine::add::WriteMode;
 use crate::engine::command::Command;
 use crate::engine::to_ring::Reply;
 use crate::io::*;
@@ -73,6 +74,7 @@ impl World {
             torrent: Arc::clone(torrent),
             directory: directory.to_owned(),
             allocation: Allocation::Full,
+            write_mode: WriteMode::Cached,
             order: PieceOrder::RarestFirst,
             is_paused: false,
             choice: FileChoice::All,

@@ -22,6 +22,7 @@ use crate::content::wanted::FileChoice;
 use crate::engine::add::Addition;
 use crate::engine::add::Allocation;
 use crate::engine::add::PieceOrder;
+use crate::engine::add::WriteMode;
 use crate::engine::command::Command;
 use crate::engine::to_ring::Reply;
 
@@ -67,6 +68,7 @@ impl House {
             torrent: Arc::clone(torrent),
             directory: dir.to_owned(),
             allocation: Allocation::Full,
+            write_mode: WriteMode::Cached,
             order: PieceOrder::RarestFirst,
             is_paused: false,
             choice: FileChoice::All,

@@ -19,7 +19,8 @@ fn torrent() -> Arc<Torrent> {
 const ALL: [FileIndex; 4] = [FileIndex(0), FileIndex(1), FileIndex(2), FileIndex(3)];
 
 fn place(directory: &Path, allocation: Allocation) -> Place {
-    Place { torrent: torrent(), directory: directory.to_owned(), allocation }
+    let write_mode = WriteMode::Cached;
+    Place { torrent: torrent(), directory: directory.to_owned(), allocation, write_mode }
 }
 
 fn names(seen: &[FileSeen]) -> Vec<Name> {
@@ -98,7 +99,7 @@ fn symbolic_links_lead_nowhere() {
     assert_eq!(linked.look().unwrap_err().errno, Some(libc::ELOOP));
     assert_eq!(linked.create(&ALL, &[Name::None; 4]).unwrap_err().errno, Some(libc::ELOOP));
     assert_eq!(
-        linked.open(Spot::File(FileIndex(0)), Name::Part, false).err().unwrap().errno,
+        linked.open(Spot::File(FileIndex(0)), Name::Part, Access::Read).err().unwrap().errno,
         Some(libc::ELOOP)
     );
     assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
@@ -108,7 +109,7 @@ fn symbolic_links_lead_nowhere() {
     fs::write(outside.path().join("secret"), b"secret").unwrap();
     symlink(outside.path().join("secret"), other.path().join("t/a/one")).unwrap();
     let linked = place(other.path(), Allocation::Full);
-    assert!(linked.open(Spot::File(FileIndex(0)), Name::Final, false).is_err());
+    assert!(linked.open(Spot::File(FileIndex(0)), Name::Final, Access::Read).is_err());
 }
 
 #[test]
@@ -126,7 +127,8 @@ fn more_than_the_device_holds_is_refused_before_anything_is_made() {
     let torrent = Torrent::parse(&maker.finish(&vec![Sha1::of(b""); 1 << 18]).unwrap()).unwrap();
     let directory = dir.path().to_owned();
     let allocation = Allocation::Full;
-    let place = Place { torrent: Arc::new(torrent), directory, allocation };
+    let write_mode = WriteMode::Cached;
+    let place = Place { torrent: Arc::new(torrent), directory, allocation, write_mode };
     let error = place.create(&ALL[..1], &[Name::None]).unwrap_err();
     assert!(error.errno == Some(libc::ENOSPC) && error.message.contains("free space"), "{error}");
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
