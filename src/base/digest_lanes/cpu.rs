@@ -56,6 +56,7 @@ impl Avx512 {
     }
 
     /// What the proof holds besides.
+    #[inline(always)]
     pub(crate) fn avx2(self) -> Avx2 {
         Avx2(())
     }

@@ -121,6 +121,12 @@ impl Lanes {
         self.step(S::Digest::ALGORITHM, count).gain.into()
     }
 
+    /// The fewest inputs that get as much done together as any number does.
+    pub(crate) fn company<S: DigestStream>(&self) -> usize {
+        let gain = |count| if self.take::<S>(count) == count { self.gain::<S>(count) } else { 0 };
+        (1..=LANE_MAX).rev().max_by_key(|count| gain(*count)).unwrap_or(1)
+    }
+
     /// Adds to each stream its bytes; fastest when all bring the same number of bytes, and that is
     /// a multiple of 64.
     pub(crate) fn update_many<'a, S: DigestStream + 'a>(
@@ -333,6 +339,14 @@ mod tests {
         assert_eq!(counts, [0, 1, 2, 3, 4, 5, 6, 7, 8, 8, 8, 8, 8, 8, 8, 8, 8]);
         assert_eq!(plan[8].gain, 400);
         assert_eq!(plan[1], step(Way::Portable, 1, 100));
+    }
+
+    #[test]
+    fn the_best_company_is_the_smallest_of_those_that_gain_most() {
+        assert_eq!(Lanes::PORTABLE.company::<Sha1Stream>(), 1);
+        for way in Way::all() {
+            assert_eq!(Lanes::only(way).company::<Sha256Stream>(), way.lanes(), "{way}");
+        }
     }
 
     #[test]

@@ -42,7 +42,9 @@ impl Swarm {
         }
         let mut left = slice;
         while left > 0 {
-            let report = self.assemblies.hash(now, turn.hasher.lanes(), left);
+            // Full pieces that wait for company must not keep others from being begun.
+            let is_pressed = turn.assembly.left() < turn.assembly.max() / 8;
+            let report = self.assemblies.hash(now, turn.hasher.lanes(), left, is_pressed);
             for (piece, block) in report.leaves {
                 self.judge_block(now, turn, piece, block);
             }
