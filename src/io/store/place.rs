@@ -321,7 +321,7 @@ impl Place {
         Err(StorageError { errno, ..error })
     }
 
-    /// Opens a file for reading and, where that is allowed or asked for, writing. A file system that
+    /// Opens a file for reading and, where that is allowed or asked for, writing. A file system
     /// knows no way past its cache gives an ordinary descriptor.
     pub(super) fn open(
         &self,
