@@ -68,6 +68,18 @@ pub(crate) enum DiskOp {
     Close,
 }
 
+impl DiskOp {
+    /// Bytes that it moves.
+    pub(crate) fn length(&self) -> usize {
+        match self {
+            DiskOp::Read { length, .. } => *length as usize,
+            DiskOp::Write { data, .. } => data.len(),
+            DiskOp::Open { .. } | DiskOp::Create { .. } | DiskOp::Finish { .. } => 0,
+            DiskOp::Sync | DiskOp::Close => 0,
+        }
+    }
+}
+
 /// How a job ended.
 #[derive(Clone, Debug)]
 pub(crate) enum DiskReply {

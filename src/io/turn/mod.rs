@@ -6,6 +6,7 @@
 
 pub(crate) mod load;
 pub(crate) mod meter;
+mod pace;
 pub(crate) mod passes;
 
 use std::collections::BTreeMap;
@@ -20,8 +21,8 @@ use crossbeam::channel::Sender;
 
 use crate::base::ids::ShardId;
 use crate::base::instant::Instant;
+use crate::base::limits::BLOCK_LEN;
 use crate::base::limits::COMPLETION_MAX;
-use crate::base::limits::SEND_BLOCK_MAX;
 use crate::base::limits::TRACKER_TIMEOUT;
 use crate::base::limits::TURN_BUDGET;
 use crate::base::published::Published;
@@ -58,6 +59,9 @@ use crate::io::trackers::HttpPool;
 use crate::io::trackers::Job;
 use crate::io::turn::load::LoadMeter;
 use crate::io::turn::meter::TurnMeter;
+use crate::io::turn::pace::Pace;
+use crate::io::turn::pace::STEP;
+use crate::io::turn::pace::TAKING;
 use crate::io::turn::passes::Passes;
 
 /// The longest wait while the pool for files is full of other shards' errands: nobody rings when
@@ -65,9 +69,6 @@ use crate::io::turn::passes::Passes;
 const POOL_WAIT: Duration = Duration::from_millis(10);
 /// Letters taken per turn.
 const LETTER_MAX: usize = 64;
-/// Blocks sent per turn: 2 MiB stay in the L2 from the read to the send, and on loopback, where a
-/// send runs inside the submission, they take some 400 us.
-const TURN_BLOCKS: usize = 4 * SEND_BLOCK_MAX;
 /// Time for the last completions when a shard ends.
 const END_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -99,6 +100,9 @@ pub(crate) struct Pump {
     tickets: BTreeMap<Ticket, Sender<Reply>>,
     next_ticket: u64,
     meter: TurnMeter,
+    pace: Pace,
+    /// The turn ended before everything was done that can be done now.
+    is_behind: bool,
     is_hashing: bool,
     passes: Passes,
     publish_at: Instant,
@@ -120,6 +124,8 @@ impl Pump {
             tickets: BTreeMap::new(),
             next_ticket: 0,
             meter: TurnMeter::new(),
+            pace: Pace::new(),
+            is_behind: false,
             is_hashing: false,
             passes: Passes::new(now),
             publish_at: now,
@@ -170,12 +176,12 @@ impl Pump {
             // Sends may run inside the submission: that is work, and apart from a wait it can be
             // measured. Most of them are over then, and there is nothing to wait for.
             self.parts.ring.enter(Duration::ZERO)?;
-            self.lap(TurnPart::Submission);
+            let took = self.lap(TurnPart::Submission);
+            self.pace.submitted(self.sent_blocks, took);
         }
         let left = self.next_due(now).since(now);
         let Parts { inbox, store, ring, .. } = &mut self.parts;
-        let is_behind = self.sent_blocks >= TURN_BLOCKS;
-        let is_busy = is_behind || self.is_hashing || left.is_zero();
+        let is_busy = self.is_behind || self.is_hashing || left.is_zero();
         let bell = Arc::clone(inbox.bell());
         let may_wait = !is_busy && bell.sleep(|| !inbox.is_empty() || store.has_findings());
         if !may_wait && self.sent_blocks > 0 {
@@ -184,9 +190,10 @@ impl Pump {
         ring.enter(if may_wait { left } else { Duration::ZERO })?;
         bell.wake();
         let after = self.parts.clock.now();
-        match may_wait {
-            true => self.meter.waited(after),
-            false => drop(self.meter.lap(after, TurnPart::Submission)),
+        if may_wait {
+            self.meter.waited(after);
+        } else {
+            self.meter.lap(after, TurnPart::Submission);
         }
         Ok(())
     }
@@ -218,11 +225,20 @@ impl Pump {
         self.lap(TurnPart::Decisions);
         self.hash();
         self.lap(TurnPart::Hashing);
+        if !self.is_behind {
+            self.obey(now);
+            self.lap(TurnPart::Decisions);
+        }
         self.parts.sockets.handle_turn_end(&mut self.parts.ring, now);
     }
 
-    fn lap(&mut self, part: TurnPart) {
-        self.meter.lap(self.parts.clock.now(), part);
+    fn lap(&mut self, part: TurnPart) -> Duration {
+        self.meter.lap(self.parts.clock.now(), part)
+    }
+
+    /// How old the turn is.
+    fn age(&self) -> Duration {
+        self.meter.elapsed(self.parts.clock.now())
     }
 
     fn end_turn(&mut self) {
@@ -265,6 +281,10 @@ impl Pump {
             let Some(completion) = self.parts.ring.next_completion() else { return };
             self.has_news = true;
             self.take_completion(now, completion);
+            // One buffer may hold a block, or a thousand requests.
+            if self.pace.worked(STEP / 4) && self.age() >= TAKING {
+                return;
+            }
         }
     }
 
@@ -348,33 +368,47 @@ impl Pump {
                 Letter::Http { query, answer } => engine.handle_http(now, query, answer),
                 Letter::Resolved { query, answer } => engine.handle_resolved(now, query, answer),
             }
+            // A letter may be a torrent of a million pieces.
+            if self.age() >= TURN_BUDGET {
+                return;
+            }
         }
     }
 
-    /// Does what the engine wants until it wants nothing more, or until so much goes out that the
-    /// turn must end: sends run inside the next submission, and their buffers are hot now. Cached
-    /// reads are answered on the way.
+    /// Does what the engine wants until it wants nothing more or the turn must end: by the clock,
+    /// or because so much goes out. Cached reads are answered on the way.
     fn obey(&mut self, now: Instant) {
-        while self.sent_blocks < TURN_BLOCKS {
+        self.is_behind = true;
+        while self.sent_blocks < self.pace.block_max() {
             while let Some((job, reply)) = self.parts.store.poll_reply() {
                 self.has_news = true;
                 self.parts.engine.handle_disk(now, job, reply);
             }
-            match self.parts.engine.poll_output() {
-                Some(Output::Send { conn }) => self.sent_blocks += self.send(now, conn),
-                Some(output) => self.obey_one(now, output),
-                None => return,
+            let Some(output) = self.parts.engine.poll_output() else {
+                self.is_behind = false;
+                return;
+            };
+            let blocks = self.obey_one(now, output);
+            if self.pace.worked(blocks + 1) && self.age() >= TURN_BUDGET {
+                return;
             }
         }
     }
 
-    fn obey_one(&mut self, now: Instant, output: Output) {
+    /// Returns how many blocks were moved, or how many could have been in the same time.
+    fn obey_one(&mut self, now: Instant, output: Output) -> usize {
         let Parts { engine, ring, sockets, udp, store, alerts, .. } = &mut self.parts;
         match output {
             Output::Send { conn } => {
-                self.send(now, conn);
+                let block_count = self.send(now, conn);
+                self.sent_blocks += block_count;
+                return block_count;
             }
-            Output::Disk(job) => store.submit(ring, job),
+            Output::Disk(job) => {
+                let length = job.op.length();
+                store.submit(ring, job);
+                return length.div_ceil(BLOCK_LEN as usize);
+            }
             Output::Alert(alert) => alerts.offer(alert),
             Output::Connect { conn, address } => {
                 if let Err(reason) = sockets.connect(ring, conn, address) {
@@ -405,6 +439,7 @@ impl Pump {
                 }
             }
         }
+        0
     }
 
     /// Gives a connection to the shard that owns its torrent. A full mailbox there closes it: the
@@ -473,6 +508,5 @@ impl Pump {
             self.is_hashing = self.parts.engine.hash_slice(now);
             now = self.parts.clock.now();
         }
-        self.obey(now);
     }
 }

@@ -1,0 +1,100 @@
+//! The pace of a shard: how much one turn may do before others must get their turn.
+//!
+//! Work that consists of small steps stops by the clock, which is read once in so many steps. What
+//! is handed to the kernel cannot be stopped: there, what the last submissions took says how much
+//! the next one may hold. On loopback a send runs inside the submission, receiver included; on a
+//! real network it takes less.
+
+use std::time::Duration;
+
+use crate::base::limits::SEND_BLOCK_MAX;
+use crate::base::limits::TURN_BUDGET;
+
+/// Blocks sent per turn at most: 2 MiB, read and sent while they are in the L2.
+const BLOCK_MAX: usize = 4 * SEND_BLOCK_MAX;
+/// And at least: less than one batch of a peer would only cost more turns.
+const BLOCK_MIN: usize = SEND_BLOCK_MAX;
+/// What a submission may take: half of the turn, the other half decides and reads.
+const SUBMISSION: Duration = TURN_BUDGET.checked_div(2).expect("two is not zero");
+/// Completions are taken until the turn is so old: what they lead to shall have time, too.
+pub(crate) const TAKING: Duration =
+    TURN_BUDGET.checked_div(4).expect("four is not zero").saturating_mul(3);
+/// Work between two looks at the clock, in blocks moved: 16 take 30 to 60 us.
+pub(crate) const STEP: usize = 16;
+
+/// What one turn of a shard may do.
+#[derive(Debug)]
+pub(crate) struct Pace {
+    /// Nanoseconds that the submission of a block took lately.
+    block_nanos: u64,
+    /// Work since the last look at the clock, in blocks.
+    unseen: usize,
+}
+
+impl Pace {
+    pub(crate) fn new() -> Pace {
+        Pace { block_nanos: 0, unseen: 0 }
+    }
+
+    /// A submission with this many blocks took so long. Half of what is remembered is the last one,
+    /// so that a single slow one is forgotten within a few turns.
+    pub(crate) fn submitted(&mut self, block_count: usize, took: Duration) {
+        let count = block_count.max(1) as u64;
+        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX) / count;
+        self.block_nanos = self.block_nanos.midpoint(nanos);
+    }
+
+    /// Blocks that one turn may hand to the kernel.
+    pub(crate) fn block_max(&self) -> usize {
+        let affordable = SUBMISSION.as_nanos() as u64 / self.block_nanos.max(1);
+        usize::try_from(affordable).unwrap_or(BLOCK_MAX).clamp(BLOCK_MIN, BLOCK_MAX)
+    }
+
+    /// Work was done that takes as long as moving so many blocks. True when it is time to look at
+    /// the clock.
+    pub(crate) fn worked(&mut self, blocks: usize) -> bool {
+        self.unseen += blocks;
+        let is_time = self.unseen >= STEP;
+        if is_time {
+            self.unseen = 0;
+        }
+        is_time
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_sends_took_says_how_many_go_next() {
+        let mut pace = Pace::new();
+        assert_eq!(pace.block_max(), BLOCK_MAX, "nothing is known yet");
+        let mut submit = |block_us: u64| {
+            for _ in 0..30 {
+                pace.submitted(100, Duration::from_micros(100 * block_us));
+            }
+            pace.block_max()
+        };
+        assert_eq!(submit(1), BLOCK_MAX);
+        assert_eq!(submit(4), 62, "some 250 us");
+        assert_eq!(submit(1_000), BLOCK_MIN, "a batch goes in any case");
+        assert_eq!(submit(2), 125);
+    }
+
+    #[test]
+    fn one_slow_submission_is_forgotten_soon() {
+        let mut pace = Pace::new();
+        pace.submitted(1, Duration::from_millis(20));
+        assert_eq!(pace.block_max(), BLOCK_MIN);
+        (0..16).for_each(|_| pace.submitted(100, Duration::from_micros(100)));
+        assert_eq!(pace.block_max(), BLOCK_MAX);
+    }
+
+    #[test]
+    fn the_clock_is_read_once_in_so_many_steps() {
+        let mut pace = Pace::new();
+        let looks = (0..160).filter(|_| pace.worked(1)).count();
+        assert_eq!((looks, pace.worked(100)), (10, true));
+    }
+}
