@@ -31,6 +31,8 @@ enum Word {
 pub(crate) struct Early {
     word: Word,
     haves: Vec<u32>,
+    /// What its swarm has counted of [`Early::held`].
+    counted: usize,
     allowed: SmallVec<[u32; 4]>,
 }
 
@@ -75,6 +77,12 @@ impl Early {
     pub(crate) fn held(&self) -> usize {
         let field = if let Word::Field(field) = &self.word { field.len() } else { 0 };
         field + self.haves.len() * size_of::<u32>()
+    }
+
+    /// What its swarm counted before, and counts from now on.
+    pub(crate) fn recount(&mut self) -> (usize, usize) {
+        let held = self.held();
+        (std::mem::replace(&mut self.counted, held), held)
     }
 
     /// What it has, now that there is a layout; `None` if it told nothing.
@@ -153,6 +161,7 @@ mod tests {
         let mut early = Early::default();
         (0..100_000).for_each(|piece| early.handle_have(piece).unwrap());
         assert_eq!(early.held(), HAVE_MAX * 4);
+        assert_eq!(early.recount(), (0, HAVE_MAX * 4));
         (0..100).for_each(|piece| early.handle_allowed_fast(piece).unwrap());
         assert_eq!(early.allowed_fast().len(), SUGGEST_MAX);
     }

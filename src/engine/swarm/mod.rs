@@ -87,7 +87,7 @@ impl Swarm {
                 self.handle_claim(now, id);
                 self.drop_if_useless(now, turn, id);
             }
-            PeerEvent::EarlyTold => self.bound_early(now, turn),
+            PeerEvent::EarlyTold => self.bound_early(now, turn, id),
             PeerEvent::Requested => self.handle_requested(now, turn, id),
             PeerEvent::MetadataWanted(part) => self.handle_metadata_wanted(id, part),
             PeerEvent::Metadata { part, total_size, bytes } => {

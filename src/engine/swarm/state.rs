@@ -109,6 +109,8 @@ pub(crate) struct Swarm {
     pub(crate) making: Option<Arc<[FileIndex]>>,
     /// The metadata that is sought; `None` once the torrent is known.
     pub(crate) seeking: Option<Box<Seeking>>,
+    /// Bytes of what peers told of their pieces before the torrent was known.
+    pub(crate) early_held: usize,
     pub(crate) known: Arc<Known>,
     /// Its metadata may have told another name of it.
     pub(crate) is_renamed: bool,
@@ -197,6 +199,7 @@ impl Swarm {
             selection: Selection::new(addition.choice),
             making: None,
             seeking,
+            early_held: 0,
             known: addition.known,
             is_renamed: false,
             order: addition.order,

@@ -67,7 +67,9 @@ impl Swarm {
             self.abandon_through(turn, receiving.piece, receiving.block);
         }
         self.picker.release_all(id.slot, &owed);
-        if !peer.is_early() {
+        if peer.is_early() {
+            self.early_held = self.early_held.saturating_sub(peer.early_recount().0);
+        } else {
             self.uncount(&peer.pieces);
         }
         if let Some(seeking) = &mut self.seeking {

@@ -83,10 +83,16 @@ impl Swarm {
 
     /// What peers tell of their pieces is kept raw meanwhile: not more than a bound in all. The one
     /// that takes most goes, so that liars with large bitfields cannot keep everybody else out.
-    pub(crate) fn bound_early(&mut self, now: Instant, turn: &mut Turn) {
-        let held: usize = self.peers.iter().map(|(_, peer)| peer.early_held()).sum();
+    pub(crate) fn bound_early(&mut self, now: Instant, turn: &mut Turn, id: SlotId) {
+        let Some(peer) = self.peers.get_mut(id) else { return };
+        let (before, held) = peer.early_recount();
+        self.early_held = self.early_held.saturating_sub(before) + held;
+        if self.early_held <= EARLY_HELD_MAX {
+            return;
+        }
+        // Looked for only now: whoever goes makes room for many messages of the others.
         let largest = self.peers.iter().max_by_key(|(_, peer)| peer.early_held());
-        if let Some((id, _)) = largest.filter(|_| held > EARLY_HELD_MAX) {
+        if let Some((id, _)) = largest {
             self.drop_peer(now, turn, id, "no room for its pieces before the metadata is here");
         }
     }
@@ -226,5 +232,6 @@ impl Swarm {
                 Err(fault) => self.drop_peer(now, turn, id, &fault.to_string()),
             }
         }
+        self.early_held = 0;
     }
 }

@@ -31,6 +31,11 @@ impl Peer {
         self.early.as_ref().map_or(0, |early| early.held())
     }
 
+    /// Bytes of what it told early: what its swarm counted before, and counts from now on.
+    pub(crate) fn early_recount(&mut self) -> (usize, usize) {
+        self.early.as_mut().map_or((0, 0), |early| early.recount())
+    }
+
     /// The layout is known: what it told is checked. True if it told its pieces.
     pub(crate) fn learn_layout(&mut self, layout: Layout) -> Result<bool, PeerFault> {
         let Some(early) = self.early.take() else { return Ok(false) };
