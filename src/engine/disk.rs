@@ -72,7 +72,7 @@ impl DiskOp {
     /// Bytes that it moves.
     pub(crate) fn length(&self) -> usize {
         match self {
-            DiskOp::Read { length, .. } => *length as usize,
+            DiskOp::Read { length, .. } | DiskOp::Serve { length, .. } => *length as usize,
             DiskOp::Write { data, .. } => data.len(),
             DiskOp::Open { .. } | DiskOp::Create { .. } | DiskOp::Finish { .. } => 0,
             DiskOp::Sync | DiskOp::Close => 0,

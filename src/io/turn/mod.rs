@@ -8,6 +8,7 @@ pub(crate) mod load;
 pub(crate) mod meter;
 mod pace;
 pub(crate) mod passes;
+mod step_obey;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -21,25 +22,19 @@ use crossbeam::channel::Sender;
 
 use crate::base::ids::ShardId;
 use crate::base::instant::Instant;
-use crate::base::limits::BLOCK_LEN;
 use crate::base::limits::COMPLETION_MAX;
-use crate::base::limits::TRACKER_TIMEOUT;
 use crate::base::limits::TURN_BUDGET;
 use crate::base::published::Published;
 use crate::base::shard_turns::TurnPart;
 use crate::base::status::ShardStats;
-use crate::base::status::TrackerErrorClass;
 use crate::engine::Engine;
 use crate::engine::alert::AlertKind;
 use crate::engine::command::Command;
 use crate::engine::command::Ticket;
-use crate::engine::note::Note;
 use crate::engine::swarm::state::PUBLISH_INTERVAL;
 use crate::engine::to_ring::CloseReason;
 use crate::engine::to_ring::ConnId;
 use crate::engine::to_ring::Output;
-use crate::engine::to_ring::QueryError;
-use crate::engine::to_ring::QueryId;
 use crate::engine::to_ring::Reply;
 use crate::io::alert_queue::AlertSender;
 use crate::io::clock::Clock;
@@ -54,9 +49,7 @@ use crate::io::sockets::SocketEvent;
 use crate::io::sockets::Sockets;
 use crate::io::sockets::udp::Udp;
 use crate::io::store::state::Store;
-use crate::io::trackers::Answer;
 use crate::io::trackers::HttpPool;
-use crate::io::trackers::Job;
 use crate::io::turn::load::LoadMeter;
 use crate::io::turn::meter::TurnMeter;
 use crate::io::turn::pace::Pace;
@@ -373,131 +366,6 @@ impl Pump {
                 return;
             }
         }
-    }
-
-    /// Does what the engine wants until it wants nothing more or the turn must end: by the clock,
-    /// or because so much goes out. Cached reads are answered on the way.
-    fn obey(&mut self, now: Instant) {
-        self.is_behind = true;
-        while self.sent_blocks < self.pace.block_max() {
-            while let Some((job, reply)) = self.parts.store.poll_reply() {
-                self.has_news = true;
-                self.parts.engine.handle_disk(now, job, reply);
-            }
-            let Some(output) = self.parts.engine.poll_output() else {
-                self.is_behind = false;
-                return;
-            };
-            let blocks = self.obey_one(now, output);
-            if self.pace.worked(blocks + 1) && self.age() >= TURN_BUDGET {
-                return;
-            }
-        }
-    }
-
-    /// Returns how many blocks were moved, or how many could have been in the same time.
-    fn obey_one(&mut self, now: Instant, output: Output) -> usize {
-        let Parts { engine, ring, sockets, udp, store, alerts, .. } = &mut self.parts;
-        match output {
-            Output::Send { conn } => {
-                let block_count = self.send(now, conn);
-                self.sent_blocks += block_count;
-                return block_count;
-            }
-            Output::Disk(job) => {
-                let length = job.op.length();
-                store.submit(ring, job);
-                return length.div_ceil(BLOCK_LEN as usize);
-            }
-            Output::Alert(alert) => alerts.offer(alert),
-            Output::Connect { conn, address } => {
-                if let Err(reason) = sockets.connect(ring, conn, address) {
-                    engine.handle_closed(now, conn, reason);
-                }
-            }
-            Output::Established { conn } => {
-                self.remotes.remove(&conn);
-                sockets.set_established(ring, conn);
-            }
-            Output::Close { conn } => {
-                self.remotes.remove(&conn);
-                sockets.close(ring, conn);
-            }
-            Output::HandOver { conn, to, bytes } => self.hand_over(conn, to, bytes),
-            Output::Note { to, note } => self.post(to, note),
-            Output::Http { query, url } => {
-                self.ask(now, query, Job::Http { url, timeout: TRACKER_TIMEOUT });
-            }
-            Output::Resolve { query, host, port } => {
-                self.ask(now, query, Job::Resolve { host, port });
-            }
-            Output::Datagram { to, bytes } => udp.send(ring, to, bytes),
-            Output::Reply { ticket, reply } => {
-                if let Some(asker) = self.tickets.remove(&ticket) {
-                    // One place per question: it cannot be full. Who stopped waiting is gone.
-                    let _ = asker.try_send(reply);
-                }
-            }
-        }
-        0
-    }
-
-    /// Gives a connection to the shard that owns its torrent. A full mailbox there closes it: the
-    /// peer comes again.
-    fn hand_over(&mut self, conn: ConnId, to: ShardId, bytes: Vec<u8>) {
-        let remote = self.remotes.remove(&conn);
-        let fd = self.parts.sockets.take(&mut self.parts.ring, conn);
-        if let (Some(fd), Some(remote), Some(link)) =
-            (fd, remote, self.parts.links.get(to.as_usize()))
-        {
-            let _ = link.post(Letter::Adopt { fd, remote, bytes });
-        }
-    }
-
-    /// Tells another shard. What a full mailbox refuses is said again, or missed in time.
-    fn post(&self, to: ShardId, note: Note) {
-        let from = self.parts.shard;
-        if let Some(link) = self.parts.links.get(to.as_usize()) {
-            let _ = link.post(Letter::Note { from, note });
-        }
-    }
-
-    /// Asks the pool for HTTP and DNS. A full queue answers at once: the announcer backs off.
-    fn ask(&mut self, now: Instant, query: QueryId, job: Job) {
-        let is_http = matches!(job, Job::Http { .. });
-        let Some(link) = self.parts.links.get(self.parts.shard.as_usize()).cloned() else { return };
-        let done = Box::new(move |answer| {
-            // A shard that has ended waits for no answer.
-            let _ = link.post(match answer {
-                Answer::Http(answer) => Letter::Http { query, answer },
-                Answer::Resolved(answer) => Letter::Resolved { query, answer },
-            });
-        });
-        if self.parts.http.submit(job, done).is_ok() {
-            return;
-        }
-        let class = TrackerErrorClass::Timeout;
-        let message = "too many questions to trackers wait already".to_owned();
-        let refusal = QueryError { class, message };
-        if is_http {
-            self.parts.engine.handle_http(now, query, Err(refusal));
-        } else {
-            self.parts.engine.handle_resolved(now, query, Err(refusal));
-        }
-    }
-
-    /// Sends what a connection has, unless a batch of it is under way: then the end of that one
-    /// asks again. Returns how many blocks went out.
-    fn send(&mut self, now: Instant, conn: ConnId) -> usize {
-        let Parts { engine, ring, sockets, .. } = &mut self.parts;
-        if !sockets.can_send(conn) {
-            return 0;
-        }
-        let mut sending = sockets.spare();
-        engine.poll_send(now, conn, &mut sending.batch);
-        let block_count = sending.batch.block_count();
-        sockets.send(ring, conn, sending);
-        block_count
     }
 
     /// One slice at least, more while the turn has time.
