@@ -66,8 +66,8 @@ use crate::io::store::mapped::WINDOW_MAX;
 use crate::io::store::state::Store;
 use crate::io::trackers::HttpPool;
 use crate::io::trackers::PoolConfig;
-use crate::io::turn::Parts;
-use crate::io::turn::Pump;
+use crate::io::turn::state::Parts;
+use crate::io::turn::state::Pump;
 
 /// Memory that glommio registers per shard: its smallest, for nothing of ours is read through it.
 const GLOMMIO_MEMORY: usize = 64 * 1024;

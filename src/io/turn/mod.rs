@@ -8,54 +8,35 @@ pub(crate) mod load;
 pub(crate) mod meter;
 mod pace;
 pub(crate) mod passes;
+pub(crate) mod state;
 mod step_obey;
 
-use std::collections::BTreeMap;
 use std::io;
-use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam::channel::Sender;
-
-use crate::base::ids::ShardId;
 use crate::base::instant::Instant;
 use crate::base::limits::COMPLETION_MAX;
 use crate::base::limits::TURN_BUDGET;
-use crate::base::published::Published;
 use crate::base::shard_turns::TurnPart;
 use crate::base::status::ShardStats;
-use crate::engine::Engine;
 use crate::engine::alert::AlertKind;
 use crate::engine::command::Command;
 use crate::engine::command::Ticket;
 use crate::engine::swarm::state::PUBLISH_INTERVAL;
 use crate::engine::to_ring::CloseReason;
-use crate::engine::to_ring::ConnId;
 use crate::engine::to_ring::Output;
-use crate::engine::to_ring::Reply;
-use crate::io::alert_queue::AlertSender;
-use crate::io::clock::Clock;
-use crate::io::link::Inbox;
 use crate::io::link::Letter;
-use crate::io::link::ShardLink;
-use crate::io::ring::Ring;
 use crate::io::ring::asker::Asker;
 use crate::io::ring::outcome::Completion;
 use crate::io::ring::outcome::Outcome;
 use crate::io::sockets::SocketEvent;
-use crate::io::sockets::Sockets;
-use crate::io::sockets::udp::Udp;
-use crate::io::store::state::Store;
-use crate::io::trackers::HttpPool;
-use crate::io::turn::load::LoadMeter;
-use crate::io::turn::meter::TurnMeter;
-use crate::io::turn::pace::Pace;
 use crate::io::turn::pace::STEP;
 use crate::io::turn::pace::TAKING;
 use crate::io::turn::passes::Passes;
+use crate::io::turn::state::Parts;
+use crate::io::turn::state::Pump;
 
 /// The longest wait while the pool for files is full of other shards' errands: nobody rings when
 /// it has room again.
@@ -65,68 +46,7 @@ const LETTER_MAX: usize = 64;
 /// Time for the last completions when a shard ends.
 const END_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What a pump is made of. Everything in it belongs to the shard's thread.
-pub(crate) struct Parts {
-    pub(crate) shard: ShardId,
-    pub(crate) engine: Engine,
-    pub(crate) ring: Ring,
-    pub(crate) sockets: Sockets,
-    pub(crate) udp: Udp,
-    pub(crate) store: Store,
-    pub(crate) inbox: Inbox,
-    /// The ways into all shards, this one included.
-    pub(crate) links: Vec<ShardLink>,
-    pub(crate) http: Arc<HttpPool>,
-    pub(crate) alerts: AlertSender,
-    /// The figures of all shards; its own are written here.
-    pub(crate) stats: Vec<Arc<Published<ShardStats>>>,
-    pub(crate) clock: Clock,
-}
-
-/// One shard at work.
-pub(crate) struct Pump {
-    parts: Parts,
-    bell: Rc<OwnedFd>,
-    /// Blocks that went out in this turn.
-    sent_blocks: usize,
-    remotes: BTreeMap<ConnId, SocketAddr>,
-    tickets: BTreeMap<Ticket, Sender<Reply>>,
-    next_ticket: u64,
-    meter: TurnMeter,
-    pace: Pace,
-    /// The turn ended before everything was done that can be done now.
-    is_behind: bool,
-    is_hashing: bool,
-    passes: Passes,
-    publish_at: Instant,
-    load: LoadMeter,
-    /// Something happened that the published figures do not show.
-    has_news: bool,
-}
-
 impl Pump {
-    pub(crate) fn new(mut parts: Parts) -> io::Result<Pump> {
-        let bell = Rc::new(parts.inbox.bell().event()?);
-        parts.ring.wake(Rc::clone(&bell));
-        let now = parts.clock.now();
-        Ok(Pump {
-            parts,
-            bell,
-            sent_blocks: 0,
-            remotes: BTreeMap::new(),
-            tickets: BTreeMap::new(),
-            next_ticket: 0,
-            meter: TurnMeter::new(),
-            pace: Pace::new(),
-            is_behind: false,
-            is_hashing: false,
-            passes: Passes::new(now),
-            publish_at: now,
-            load: LoadMeter::new(now),
-            has_news: true,
-        })
-    }
-
     /// Turns until the engine is drained and nothing is in flight. A ring that fails ends the
     /// shard.
     pub(crate) async fn run(mut self) {
@@ -223,15 +143,6 @@ impl Pump {
             self.lap(TurnPart::Decisions);
         }
         self.parts.sockets.handle_turn_end(&mut self.parts.ring, now);
-    }
-
-    fn lap(&mut self, part: TurnPart) -> Duration {
-        self.meter.lap(self.parts.clock.now(), part)
-    }
-
-    /// How old the turn is.
-    fn age(&self) -> Duration {
-        self.meter.elapsed(self.parts.clock.now())
     }
 
     fn end_turn(&mut self) {

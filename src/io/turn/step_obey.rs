@@ -14,8 +14,8 @@ use crate::engine::to_ring::QueryId;
 use crate::io::link::Letter;
 use crate::io::trackers::Answer;
 use crate::io::trackers::Job;
-use crate::io::turn::Parts;
-use crate::io::turn::Pump;
+use crate::io::turn::state::Parts;
+use crate::io::turn::state::Pump;
 
 impl Pump {
     /// Does what the engine wants until it wants nothing more or the turn must end: by the clock,
