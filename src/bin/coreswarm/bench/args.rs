@@ -8,6 +8,10 @@ use clap::Args;
 use clap::Subcommand;
 use clap::ValueEnum;
 
+use crate::bench::args_own::CheckArgs;
+use crate::bench::args_own::ScaleArgs;
+use crate::bench::args_own::SwarmArgs;
+use crate::bench::args_own::TurnArgs;
 use crate::failure::EXIT_CODES;
 use crate::units::parse_duration;
 use crate::units::parse_size;
@@ -35,6 +39,18 @@ pub(crate) enum BenchCommand {
     /// Be mostly idle leeching peers, spread over many torrents
     #[command(after_help = EXIT_CODES)]
     Many(ManyArgs),
+    /// Run a session of our own: how fast it checks what is on disk
+    #[command(after_help = EXIT_CODES)]
+    Check(CheckArgs),
+    /// Run a session of our own with many small torrents: memory and CPU time of each
+    #[command(after_help = EXIT_CODES)]
+    Scale(ScaleArgs),
+    /// Run seeders and leechers of our own until everybody has everything
+    #[command(after_help = EXIT_CODES)]
+    Swarm(SwarmArgs),
+    /// Run a session of our own under load: how long its turns and its answers take
+    #[command(after_help = EXIT_CODES)]
+    Turn(TurnArgs),
     /// Write payloads of pseudo-random bytes and their .torrent files
     #[command(after_help = EXIT_CODES)]
     Make(MakeArgs),

@@ -13,21 +13,33 @@ use sha1::Sha1;
 
 use crate::bench::args::MakeArgs;
 
-/// Writes one payload, or as many as are wanted.
+/// `bench make`.
 pub(crate) fn make(args: &MakeArgs) -> Result<()> {
-    let (size, piece_length) = (args.size, args.piece_length);
+    write(&args.directory, args.size, args.piece_length, args.count)?;
+    let below = |name| args.directory.join(name);
+    println!("{} and {}", below("data").display(), below("torrents").display());
+    Ok(())
+}
+
+/// Writes one payload, or as many as are wanted, below a directory.
+pub(crate) fn write(
+    directory: &Path,
+    size: u64,
+    piece_length: u64,
+    count: Option<u64>,
+) -> Result<()> {
     let may_be = 1..=1 << 30;
     ensure!(size > 0, "expected a size above 0, got 0");
     ensure!(
         may_be.contains(&piece_length),
         "expected a piece length from 1 byte to 1 GiB, got {piece_length}; 1MiB is usual"
     );
-    let data = args.directory.join("data");
-    let torrents = args.directory.join("torrents");
+    let data = directory.join("data");
+    let torrents = directory.join("torrents");
     fs::create_dir_all(&data)?;
     fs::create_dir_all(&torrents)?;
-    for number in 0..args.count.unwrap_or(1) {
-        let name = args.count.map_or("load".to_owned(), |_| format!("load-{number:04}"));
+    for number in 0..count.unwrap_or(1) {
+        let name = count.map_or("load".to_owned(), |_| format!("load-{number:04}"));
         let file = format!("{name}.bin");
         let path = data.join(&file);
         let pieces = payload(&path, size, piece_length, number)
@@ -35,7 +47,6 @@ pub(crate) fn make(args: &MakeArgs) -> Result<()> {
         let torrent = torrent(&file, size, piece_length, &pieces);
         fs::write(torrents.join(format!("{name}.torrent")), torrent)?;
     }
-    println!("{} and {}", data.display(), torrents.display());
     Ok(())
 }
 

@@ -1,10 +1,12 @@
 //! `bench`: raw peers that load an engine and measure it from outside.
 //!
-//! They share no code with the engine: a reader of .torrent files, a codec and sockets of their
+//! `check`, `scale`, `swarm` and `turn` measure sessions of our own. Peers share no code with the engine: a reader of .torrent files, a codec and sockets of their
 //! own, so that a mistake cannot hide on both sides, and so that any engine can be measured.
 
 mod args;
+mod args_own;
 mod call;
+mod check;
 mod churn;
 mod idle;
 mod latencies;
@@ -12,11 +14,15 @@ mod machine;
 mod make;
 mod metainfo;
 mod meter;
+mod own;
 mod poller;
 mod process;
 mod puller;
 mod report;
+mod scale;
 mod server;
+mod swarm;
+mod turn;
 mod wire;
 
 pub(crate) use crate::bench::args::BenchArgs;
@@ -30,6 +36,10 @@ pub(crate) fn bench(args: &BenchArgs) -> anyhow::Result<()> {
         BenchCommand::Idle(args) => idle::idle(args),
         BenchCommand::Churn(args) => churn::churn(args),
         BenchCommand::Many(args) => puller::many(args),
+        BenchCommand::Check(args) => check::check(args),
+        BenchCommand::Scale(args) => scale::scale(args),
+        BenchCommand::Swarm(args) => swarm::swarm(args),
+        BenchCommand::Turn(args) => turn::turn(args),
         BenchCommand::Make(args) => make::make(args),
     }
 }

@@ -1,8 +1,8 @@
 //! `demo`: a payload, its torrent, a tracker, one seed and two downloads, all in this process.
 
-mod compare;
+pub(crate) mod compare;
 mod payload;
-mod place;
+pub(crate) mod place;
 mod tracker;
 
 use std::fs;

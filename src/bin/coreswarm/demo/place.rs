@@ -1,4 +1,4 @@
-//! A temporary directory with room for the demo, gone when the demo is over.
+//! A temporary directory with room for what a command makes, gone when it is over.
 
 use std::env;
 use std::fs;
@@ -39,7 +39,7 @@ impl Place {
     }
 
     fn make_below(base: &Path) -> anyhow::Result<Place> {
-        let path = base.join(format!("coreswarm-demo-{}", process::id()));
+        let path = base.join(format!("coreswarm-{}", process::id()));
         // Not `create_dir_all`: a directory that somebody else made is not ours to delete.
         fs::create_dir(&path).with_context(|| format!("cannot make {path:?}"))?;
         Ok(Place { path })

@@ -143,6 +143,38 @@ pub(crate) fn many(args: &ManyArgs) -> Result<()> {
     })
 }
 
+/// What peers got that pulled for a while.
+pub(crate) struct Pulled {
+    pub(crate) bytes: u64,
+    /// Peers that got any.
+    pub(crate) served: usize,
+}
+
+/// Random pieces for `time`, and no report: for a bench of something else.
+pub(crate) fn pull(
+    address: SocketAddr,
+    torrents: Vec<Arc<Metainfo>>,
+    depth: usize,
+    time: Duration,
+) -> Result<Pulled> {
+    let plan = Plan {
+        mode: "load",
+        address,
+        torrents,
+        depth,
+        pace: Pace::Full,
+        pattern: Pattern::RandomPieces,
+        goal: Goal::Time(time),
+        verify: true,
+        pid: None,
+    };
+    let mut run = Run::connect(&plan)?;
+    run.pull(&mut Meter::start(None, clock::now())?)?;
+    run.tally.judge(&run.peers)?;
+    let served = run.peers.iter().filter(|peer| peer.received > 0).count();
+    Ok(Pulled { bytes: run.tally.received, served })
+}
+
 /// Connects, pulls until the goal, reports.
 fn run(plan: &Plan) -> Result<()> {
     let mut run = Run::connect(plan)?;

@@ -109,8 +109,28 @@ pub(crate) fn leech(args: &LeechArgs) -> Result<()> {
     })
 }
 
-/// Serves until the engine goes away, has had everything, or the limit is over; then reports.
+/// Honest peers that call `address`, and no report: for a bench of something else. Gives the bytes
+/// of payload that they sent.
+pub(crate) fn feed(
+    address: SocketAddr,
+    connections: usize,
+    torrent: Metainfo,
+    data: Vec<u8>,
+    limit: Duration,
+) -> Result<u64> {
+    let manners = Manners { corrupt: 0.0, stall: 0.0 };
+    let plan =
+        Plan { address, listens: false, connections, manners, torrent, data, limit, pid: None };
+    Ok(serve(&plan)?.1.sent)
+}
+
 fn run(plan: &Plan) -> Result<()> {
+    let (peers, tally, mut meter) = serve(plan)?;
+    report(plan, &peers, &tally, meter.as_mut())
+}
+
+/// Serves until the engine goes away, has had everything, or the limit is over.
+fn serve(plan: &Plan) -> Result<(Vec<Peer>, Tally, Option<Meter>)> {
     poller::room_for(plan.connections)?;
     let mut poller = Poller::new()?;
     let listener = open(plan, &poller)?;
@@ -134,8 +154,8 @@ fn run(plan: &Plan) -> Result<()> {
         first_request: None,
         last_write: now(),
     };
-    let mut meter = turn_until_done(plan, &mut poller, listener.as_ref(), &mut peers, &mut tally)?;
-    report(plan, &peers, &tally, meter.as_mut())
+    let meter = turn_until_done(plan, &mut poller, listener.as_ref(), &mut peers, &mut tally)?;
+    Ok((peers, tally, meter))
 }
 
 fn turn_until_done(
