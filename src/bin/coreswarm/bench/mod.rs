@@ -1,8 +1,8 @@
 //! `bench`: raw peers that load an engine and measure it from outside.
 //!
 //! Peers share no code with the engine: a reader of .torrent files, a codec and sockets of their
-//! own, so that a mistake cannot hide on both sides, and so that any engine can be measured. `check`,
-//! `scale`, `swarm` and `turn` run sessions of our own.
+//! own, so that a mistake cannot hide on both sides, and so that any engine can be measured.
+//! `check`, `scale`, `swarm` and `turn` run sessions of our own.
 
 mod args;
 mod args_own;
