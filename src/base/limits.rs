@@ -187,6 +187,11 @@ pub(crate) const ANNEX_INTERVAL: Duration = Duration::from_millis(200);
 pub(crate) const ANNEX_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time until a shard that could not help is asked again for the same torrent.
 pub(crate) const ANNEX_RETRY: Duration = Duration::from_secs(60);
+/// Time in which a peer that changes shards must have read the batch in flight; one that does not
+/// stays where it is.
+pub(crate) const TRAVEL_TIMEOUT: Duration = Duration::from_secs(2);
+/// Peers sent to one shard per second: each leaves its blocks behind, which are read again there.
+pub(crate) const TRAVEL_MAX: u32 = 128;
 /// Torrents of others that one shard helps with at once: it is called when it is idle, so a few
 /// fill it.
 pub(crate) const ANNEX_MAX: usize = 16;

@@ -50,6 +50,13 @@ impl Gate {
         true
     }
 
+    /// Whether a peer of another shard may come in; counts its connection if so.
+    pub(crate) fn adopt(&mut self) -> bool {
+        let may = self.connections < self.connections_max;
+        self.connections += u32::from(may);
+        may
+    }
+
     /// The stranger finished its handshake, or left before it did.
     pub(crate) fn stranger_known(&mut self, remote: SocketAddr) {
         let Some(net) = network(remote.ip()) else { return };

@@ -20,6 +20,7 @@ pub(crate) mod heat;
 pub(crate) mod layers;
 pub(crate) mod metadata;
 pub(crate) mod note;
+pub(crate) mod parcel;
 pub(crate) mod peer;
 pub(crate) mod pick;
 pub(crate) mod settings;
@@ -46,13 +47,13 @@ use crate::engine::announce::udp::UdpEvent;
 use crate::engine::announce::udp::UdpTrackers;
 use crate::engine::command::Command;
 use crate::engine::command::Ticket;
-use crate::engine::conn::Conn;
 use crate::engine::conn::Heard;
 use crate::engine::conn::Stage;
 use crate::engine::conn::Step;
 use crate::engine::disk::DiskReply;
 use crate::engine::disk::JobId;
 use crate::engine::note::Note;
+use crate::engine::parcel::Parcel;
 use crate::engine::shard_config::EngineConfig;
 use crate::engine::swarm::state::Leave;
 use crate::engine::swarm::state::Swarm;
@@ -88,6 +89,7 @@ impl Engine {
 
     pub(crate) fn handle_command(&mut self, now: Instant, ticket: Ticket, command: Command) {
         self.now = now;
+        let id = command.torrent();
         let reply = match command {
             Command::Add(addition) => self.add(now, *addition),
             Command::Shutdown => return self.shut_down(now, ticket),
@@ -98,13 +100,10 @@ impl Engine {
                 }
                 Reply::NoSuchTorrent
             }
-            command => match command.torrent() {
-                Some(id) => {
-                    let reply = self.tell(id, |swarm, turn| swarm.obey(now, turn, command));
-                    reply.unwrap_or(Reply::NoSuchTorrent)
-                }
-                None => Reply::NoSuchTorrent,
-            },
+            command => {
+                let obey = |id| self.tell(id, |swarm, turn| swarm.obey(now, turn, command));
+                id.and_then(obey).unwrap_or(Reply::NoSuchTorrent)
+            }
         };
         self.turn.outputs.push_back(Output::Reply { ticket, reply });
     }
@@ -175,14 +174,11 @@ impl Engine {
 
     pub(crate) fn handle_bytes(&mut self, now: Instant, conn: ConnId, bytes: &[u8]) {
         self.now = now;
-        let Some(state) = self.turn.conns.get_mut(conn.0) else { return };
-        match &state.stage {
-            Stage::Peer { swarm, peer } => {
-                let (swarm, peer) = (*swarm, *peer);
-                self.contain(swarm, |swarm, turn| swarm.handle_bytes(now, turn, peer, bytes));
+        match self.turn.peer_of(conn) {
+            Some((slot, peer)) => {
+                self.contain(slot, |swarm, turn| swarm.handle_bytes(now, turn, peer, bytes));
             }
-            Stage::Dialling { .. } => {}
-            Stage::Greeted { .. } | Stage::Stranger { .. } => self.listen(now, conn, bytes),
+            None => self.listen(now, conn, bytes),
         }
     }
 
@@ -239,21 +235,17 @@ impl Engine {
     /// All of a batch left.
     pub(crate) fn handle_sent(&mut self, now: Instant, conn: ConnId, _byte_count: usize) {
         self.now = now;
-        let Some(Conn { stage: Stage::Peer { swarm, peer }, .. }) = self.turn.conns.get(conn.0)
-        else {
-            return;
-        };
-        let (swarm, peer) = (*swarm, *peer);
-        self.contain(swarm, |swarm, turn| swarm.handle_sent(now, turn, peer));
+        if let Some((slot, peer)) = self.turn.peer_of(conn) {
+            self.contain(slot, |swarm, turn| swarm.handle_sent(now, turn, peer));
+        }
     }
 
     /// The ring closed the connection, or could not make it.
     pub(crate) fn handle_closed(&mut self, now: Instant, conn: ConnId, reason: CloseReason) {
         self.now = now;
-        let Some(state) = self.turn.conns.get(conn.0) else { return };
-        if let Stage::Peer { swarm, peer } = state.stage {
+        if let Some((slot, peer)) = self.turn.peer_of(conn) {
             self.turn.forget_conn(conn);
-            self.contain(swarm, |swarm, turn| swarm.peer_closed(now, turn, peer, reason));
+            self.contain(slot, |swarm, turn| swarm.peer_closed(now, turn, peer, reason));
         } else {
             self.conn_failed(now, conn, false);
         }
@@ -304,10 +296,10 @@ impl Engine {
                 self.drain_udp(now);
             }
             Some(Asker::Hint { swarm }) => {
-                let addresses = answer.unwrap_or_default();
-                self.contain(swarm, |swarm, _| swarm.handle_hints(now, &addresses));
+                let found = answer.unwrap_or_default();
+                self.contain(swarm, |swarm, _| swarm.handle_hints(now, &found));
             }
-            Some(Asker::Announcer { .. }) | None => {}
+            _ => {}
         }
     }
 
@@ -322,6 +314,21 @@ impl Engine {
     pub(crate) fn handle_note(&mut self, now: Instant, from: ShardId, note: Note) {
         self.now = now;
         self.swarms.handle_note(now, &mut self.turn, from, note);
+    }
+
+    /// Nothing is in flight on the connection any more, and nothing is received: see
+    /// [`Output::Detach`].
+    pub(crate) fn handle_detached(&mut self, now: Instant, conn: ConnId) {
+        self.now = now;
+        if let Some((slot, peer)) = self.turn.peer_of(conn) {
+            self.contain(slot, |swarm, turn| swarm.handle_detached(now, turn, peer));
+        }
+    }
+
+    /// A peer comes from another shard. `None`: its connection closes.
+    pub(crate) fn handle_parcel(&mut self, now: Instant, parcel: Parcel) -> Option<ConnId> {
+        self.now = now;
+        self.tell(parcel.torrent, |swarm, turn| swarm.handle_parcel(now, turn, parcel)).flatten()
     }
 
     /// A second went by in which the shards had these loads, see `heat`.

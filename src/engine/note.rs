@@ -37,8 +37,8 @@ pub(crate) enum Word {
     Enlist(Box<Enlistment>),
     /// To a helper: go on, with this share.
     Grant(Grant),
-    /// To a helper: no more. Answered by `Ended`.
-    CallOff,
+    /// To a helper: no more. Its peers go back to the owner, or are closed. Answered by `Ended`.
+    CallOff { keeps_peers: bool },
     /// To the owner: how it goes; the answer to a grant.
     Report(Box<Report>),
     /// To the owner, last of all: the annex is gone.
@@ -85,6 +85,8 @@ pub(crate) struct Grant {
     pub(crate) slots: u32,
     /// Peers that may be connected.
     pub(crate) peers_max: u32,
+    /// Peers that the owner wants back now, because they have it better there.
+    pub(crate) give_back: u32,
 }
 
 /// How an annex is doing.

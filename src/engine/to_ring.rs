@@ -17,6 +17,7 @@ use crate::engine::alert::Alert;
 use crate::engine::command::Ticket;
 use crate::engine::disk::DiskJob;
 use crate::engine::note::Note;
+use crate::engine::parcel::Parcel;
 
 /// A connection of this shard: a slot and its generation, so that an id that outlived its
 /// connection names nothing.
@@ -32,7 +33,7 @@ pub(crate) struct QueryId(pub(crate) u64);
 pub(crate) enum Output {
     /// Connect by TCP; answered by `handle_connected` or `handle_closed`, within `CONNECT_TIMEOUT`.
     Connect { conn: ConnId, address: SocketAddr },
-    /// The handshake is over: receive in bulk from here on (multishot).
+    /// The handshake is over, or a journey: receive in bulk from here on (multishot).
     Established { conn: ConnId },
     /// There is something to send: call `poll_send` when nothing of this connection is in flight.
     Send { conn: ConnId },
@@ -41,6 +42,13 @@ pub(crate) enum Output {
     /// The torrent lives on another shard: give the socket and the bytes read so far to it. The
     /// engine has forgotten the connection already.
     HandOver { conn: ConnId, to: ShardId, bytes: Vec<u8> },
+    /// The peer may change shards: receive no more, begin no send. Answered by `handle_detached`
+    /// when nothing is in flight, unless `Established` takes it back before, or the connection
+    /// closes.
+    Detach { conn: ConnId },
+    /// After that: give the socket and the peer to that shard. The engine has forgotten both
+    /// already.
+    Move { conn: ConnId, to: ShardId, parcel: Box<Parcel> },
     /// Answered by `handle_disk`.
     Disk(DiskJob),
     /// GET this URL on the bounded pool; answered by `handle_http`.

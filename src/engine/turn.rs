@@ -302,6 +302,26 @@ impl Turn {
         id
     }
 
+    /// A connection of a peer that comes from another shard; the gate has counted it.
+    pub(crate) fn adopt_conn(
+        &mut self,
+        now: Instant,
+        (address, is_inbound): (SocketAddr, bool),
+        (swarm, peer): (SlotId, SlotId),
+    ) -> ConnId {
+        let (stage, greeting) = (Stage::Peer { swarm, peer }, smallvec::SmallVec::new());
+        let conn = Conn { address, is_inbound, stage, deadline: now, greeting };
+        ConnId(self.conns.insert(conn))
+    }
+
+    /// The swarm and the peer whose connection this is, if it is one's.
+    pub(crate) fn peer_of(&self, conn: ConnId) -> Option<(SlotId, SlotId)> {
+        match self.conns.get(conn.0)?.stage {
+            Stage::Peer { swarm, peer } => Some((swarm, peer)),
+            _ => None,
+        }
+    }
+
     /// The handshake is over: the connection belongs to a peer from here on.
     pub(crate) fn settle(&mut self, id: ConnId, swarm: SlotId, peer: SlotId) {
         let Some(conn) = self.conns.get_mut(id.0) else { return };

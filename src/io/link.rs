@@ -13,6 +13,7 @@ use crossbeam::queue::ArrayQueue;
 use crate::base::ids::ShardId;
 use crate::engine::command::Command;
 use crate::engine::note::Note;
+use crate::engine::parcel::Parcel;
 use crate::engine::to_ring::HttpAnswer;
 use crate::engine::to_ring::QueryError;
 use crate::engine::to_ring::QueryId;
@@ -29,8 +30,13 @@ pub(crate) enum Letter {
     Request { command: Command, reply: Sender<Reply> },
     /// A connection that landed on another shard, with the bytes read so far.
     Adopt { fd: OwnedFd, remote: SocketAddr, bytes: Vec<u8> },
+    /// A peer that changes shards, with its socket.
+    Peer { fd: OwnedFd, parcel: Box<Parcel> },
     /// A word of another shard about a torrent that both serve.
     Note { from: ShardId, note: Note },
+    /// Loads that a test made up.
+    #[cfg(test)]
+    Loads(Vec<u16>),
     /// The answer of a tracker over HTTP.
     Http { query: QueryId, answer: Result<HttpAnswer, QueryError> },
     /// The addresses of a name.

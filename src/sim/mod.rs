@@ -13,6 +13,7 @@ pub(crate) mod names;
 pub(crate) mod net;
 pub(crate) mod oracle;
 pub(crate) mod peer;
+pub(crate) mod post;
 pub(crate) mod shard;
 pub(crate) mod site;
 pub(crate) mod stranger;

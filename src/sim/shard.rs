@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,25 +17,15 @@ use crate::base::instant::Instant;
 use crate::base::rng::Rng;
 use crate::base::status::ShardStats;
 use crate::engine::Engine;
-use crate::engine::alert::Alert;
-use crate::engine::command::Command;
-use crate::engine::command::Ticket;
 use crate::engine::directory::Directory;
-use crate::engine::disk::DiskJob;
-use crate::engine::disk::DiskReply;
-use crate::engine::disk::JobId;
-use crate::engine::note::Note;
 use crate::engine::settings::Settings;
 use crate::engine::shard_config::EngineConfig;
-use crate::engine::to_ring::CloseReason;
 use crate::engine::to_ring::ConnId;
-use crate::engine::to_ring::HttpAnswer;
 use crate::engine::to_ring::Output;
-use crate::engine::to_ring::QueryError;
-use crate::engine::to_ring::QueryId;
-use crate::engine::to_ring::Reply;
 use crate::engine::to_ring::SendBatch;
 use crate::sim::net::EndId;
+use crate::sim::post::Effect;
+use crate::sim::post::Input;
 
 /// What a turn costs, and what each input adds.
 const TURN_TIME: Duration = Duration::from_micros(20);
@@ -50,95 +39,13 @@ const INPUT_MAX: u64 = 256;
 /// Calls of `handle_timeout` at one instant before it counts as a busy loop.
 const TIMEOUT_CALL_MAX: u32 = 8;
 
-/// What the world did.
-#[derive(Debug)]
-pub(crate) enum Input {
-    Accepted { end: EndId, from: SocketAddr },
-    Adopted { end: EndId, from: SocketAddr, bytes: Vec<u8> },
-    Connected { end: EndId },
-    Bytes { end: EndId, bytes: Vec<u8> },
-    Sent { end: EndId, byte_count: usize },
-    Closed { end: EndId, reason: CloseReason },
-    Disk { job: JobId, reply: DiskReply },
-    Http { query: QueryId, answer: Result<HttpAnswer, QueryError> },
-    Resolved { query: QueryId, answer: Result<Vec<SocketAddr>, QueryError> },
-    Datagram { from: SocketAddr, bytes: Vec<u8> },
-    Note { from: ShardId, note: Note },
-    Loads(Vec<u16>),
-    Command { ticket: Ticket, command: Command },
-}
-
-impl Input {
-    fn end(&self) -> Option<EndId> {
-        match self {
-            Input::Accepted { end, .. }
-            | Input::Adopted { end, .. }
-            | Input::Connected { end }
-            | Input::Bytes { end, .. }
-            | Input::Sent { end, .. }
-            | Input::Closed { end, .. } => Some(*end),
-            _ => None,
-        }
-    }
-}
-
-/// What the shard wants of the world, in order.
-#[derive(Debug)]
-pub(crate) enum Effect {
-    Connect {
-        conn: ConnId,
-        address: SocketAddr,
-    },
-    /// The engine was given these bytes.
-    Handled {
-        end: EndId,
-        bytes: Vec<u8>,
-    },
-    Send {
-        end: EndId,
-        bytes: Vec<u8>,
-    },
-    Close {
-        end: EndId,
-    },
-    /// The connection goes to another shard, with what arrived after `bytes`.
-    HandOver {
-        end: EndId,
-        to: ShardId,
-        bytes: Vec<u8>,
-        rest: Vec<Input>,
-    },
-    Disk(DiskJob),
-    Http {
-        query: QueryId,
-        url: String,
-    },
-    Resolve {
-        query: QueryId,
-        host: String,
-        port: u16,
-    },
-    Datagram {
-        to: SocketAddr,
-        bytes: Vec<u8>,
-    },
-    Note {
-        to: ShardId,
-        note: Note,
-    },
-    Alert(Alert),
-    Reply {
-        ticket: Ticket,
-        reply: Reply,
-    },
-}
-
 #[derive(Debug)]
 struct Socket {
     /// `None` until the world has begun the connect.
     end: Option<EndId>,
     is_sending: bool,
     is_established: bool,
+    is_leaving: bool,
 }
 
 /// One engine and the ring that it believes to run on.
@@ -265,6 +172,23 @@ impl Shard {
                 self.welcome(end, conn);
                 return true;
             }
+            Input::Arrived { end, parcel } => {
+                let conn = self.engine.handle_parcel(now, *parcel);
+                self.welcome(end, conn);
+                if let Some(socket) = conn.and_then(|conn| self.sockets.get_mut(&conn)) {
+                    socket.is_established = true;
+                }
+                return true;
+            }
+            Input::Detached { end } => {
+                // It may have been taken back.
+                let conn = self.conns.get(&end).copied();
+                let is_meant = |conn: &ConnId| self.sockets.get(conn).is_some_and(|s| s.is_leaving);
+                if let Some(conn) = conn.filter(is_meant) {
+                    self.engine.handle_detached(now, conn);
+                    return true;
+                }
+            }
             Input::Connected { end } => {
                 if let Some(conn) = self.conns.get(&end) {
                     self.engine.handle_connected(now, *conn);
@@ -277,6 +201,9 @@ impl Shard {
                     self.wants_send.insert(conn);
                     if let Some(socket) = self.sockets.get_mut(&conn) {
                         socket.is_sending = false;
+                        if socket.is_leaving {
+                            self.inbox.push_back(Input::Detached { end });
+                        }
                     }
                 }
             }
@@ -324,7 +251,7 @@ impl Shard {
     }
 
     fn insert_socket(&mut self, conn: ConnId, end: Option<EndId>) {
-        let socket = Socket { end, is_sending: false, is_established: false };
+        let socket = Socket { end, is_sending: false, is_established: false, is_leaving: false };
         let before = self.sockets.insert(conn, socket);
         assert!(before.is_none(), "shard {}: {conn:?} names two connections", self.id);
     }
@@ -356,7 +283,8 @@ impl Shard {
                 Effect::Connect { conn, address }
             }
             Output::Established { conn } => {
-                self.socket(conn, "established").is_established = true;
+                let socket = self.socket(conn, "established");
+                (socket.is_established, socket.is_leaving) = (true, false);
                 return;
             }
             Output::Send { conn } => {
@@ -374,21 +302,42 @@ impl Shard {
                 let Some(end) = self.forget(conn, "handed over") else {
                     panic!("{conn:?} is handed over before it is connected");
                 };
-                let inbox: Vec<Input> = std::mem::take(&mut self.inbox).into();
-                let (rest, own): (Vec<Input>, Vec<Input>) =
-                    inbox.into_iter().partition(|input| input.end() == Some(end));
-                self.inbox = own.into();
-                Effect::HandOver { end, to, bytes, rest }
+                Effect::HandOver { end, to, bytes, rest: self.take_inputs(end) }
             }
             Output::Disk(job) => Effect::Disk(job),
             Output::Http { query, url } => Effect::Http { query, url },
             Output::Resolve { query, host, port } => Effect::Resolve { query, host, port },
             Output::Datagram { to, bytes } => Effect::Datagram { to, bytes },
+            Output::Detach { conn } => {
+                let socket = self.socket(conn, "detached");
+                socket.is_leaving = true;
+                if let Some(end) = socket.end.filter(|_| !socket.is_sending) {
+                    self.inbox.push_back(Input::Detached { end });
+                }
+                return;
+            }
+            Output::Move { conn, to, parcel } => {
+                let is_sending = self.socket(conn, "moved").is_sending;
+                assert!(!is_sending, "{conn:?} is moved in the middle of a send");
+                let Some(end) = self.forget(conn, "moved") else {
+                    panic!("{conn:?} is moved before it is connected");
+                };
+                Effect::Move { end, to, parcel, rest: self.take_inputs(end) }
+            }
             Output::Note { to, note } => Effect::Note { to, note },
             Output::Alert(alert) => Effect::Alert(alert),
             Output::Reply { ticket, reply } => Effect::Reply { ticket, reply },
         };
         self.effects.push(effect);
+    }
+
+    /// What waits for a connection that leaves.
+    fn take_inputs(&mut self, end: EndId) -> Vec<Input> {
+        let inbox: Vec<Input> = std::mem::take(&mut self.inbox).into();
+        let (rest, own): (Vec<Input>, Vec<Input>) =
+            inbox.into_iter().partition(|input| input.end() == Some(end));
+        self.inbox = own.into();
+        rest
     }
 
     /// Closed in the turn in which it was asked for: the connect never begins.
@@ -422,7 +371,7 @@ impl Shard {
         for conn in std::mem::take(&mut self.wants_send) {
             let Some(socket) = self.sockets.get_mut(&conn) else { continue };
             let Some(end) = socket.end else { continue };
-            if socket.is_sending {
+            if socket.is_sending || socket.is_leaving {
                 continue;
             }
             self.batch.clear();

@@ -33,7 +33,7 @@ use crate::engine::to_ring::Reply;
 use crate::sim::bundle::Bundle;
 use crate::sim::disk::Disk;
 use crate::sim::oracle::Block;
-use crate::sim::shard::Input;
+use crate::sim::post::Input;
 use crate::sim::shard::Shard;
 
 /// The port on which every session listens.

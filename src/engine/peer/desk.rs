@@ -20,6 +20,20 @@ pub(crate) struct Desk {
 }
 
 impl Desk {
+    /// Neither of us owes the other an answer.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.queue.is_empty() && self.owed == 0
+    }
+
+    /// All there is to a quiet one, for the way to another shard.
+    pub(crate) fn pack(&self) -> (u8, Option<u32>, u32) {
+        (self.their_id, self.size, self.served)
+    }
+
+    pub(crate) fn unpack((their_id, size, served): (u8, Option<u32>, u32)) -> Desk {
+        Desk { their_id, size, served, ..Desk::default() }
+    }
+
     /// It introduced itself. What it does not mention stays as it was (BEP 10).
     pub(crate) fn introduced(&mut self, their_id: Option<u8>, size: Option<u32>) {
         self.their_id = their_id.unwrap_or(self.their_id);

@@ -92,6 +92,19 @@ impl Uploads {
         ready
     }
 
+    /// A batch of them is being sent.
+    pub(crate) fn is_sending(&self) -> bool {
+        self.in_flight > 0
+    }
+
+    /// Takes back everything that is not sent, in order; a read that is under way ends with nobody
+    /// waiting.
+    pub(crate) fn take_all(&mut self) -> impl Iterator<Item = Wanted> + use<> {
+        let runs = std::mem::take(&mut self.runs);
+        self.ahead = self.in_flight;
+        runs.into_iter().flat_map(Run::into_left).chain(std::mem::take(&mut self.queue))
+    }
+
     /// Requests that are not sent yet.
     pub(crate) fn len(&self) -> usize {
         self.queue.len() + self.runs.iter().map(|run| run.left().len()).sum::<usize>()
@@ -179,6 +192,16 @@ impl Run {
         self.lengths.get(self.next..).unwrap_or_default()
     }
 
+    /// Those requests.
+    fn into_left(self) -> impl Iterator<Item = Wanted> {
+        let mut begin = self.first.begin + self.sent;
+        self.lengths.into_iter().skip(self.next).map(move |length| {
+            let wanted = Wanted { piece: self.first.piece, begin, length };
+            begin += length;
+            wanted
+        })
+    }
+
     fn next_block(&mut self) -> Option<([u8; 13], Payload)> {
         let Read::Ready(data) = &self.read else { return None };
         let length = *self.left().first()?;
@@ -243,5 +266,21 @@ mod tests {
             jobs += 1;
         }
         assert_eq!((jobs, uploads.ahead, uploads.held()), (2, SEND_AHEAD_MAX, 0));
+    }
+
+    #[test]
+    fn what_is_not_sent_can_be_taken_back_in_order() {
+        let mut uploads = Uploads::default();
+        (0..40).for_each(|n| assert!(uploads.request(block(3, n))));
+        uploads.read_started(36, JobId(1));
+        let data = PageBuf::zeroed(36 * BLOCK_LEN as usize).freeze();
+        assert!(uploads.read_done(JobId(1), data.into()));
+        uploads.fill(&mut SendBatch::default());
+        assert!(uploads.is_sending());
+        uploads.sent();
+        assert_eq!((uploads.is_sending(), uploads.held()), (false, 4 * BLOCK_LEN as usize));
+        let left: Vec<Wanted> = uploads.take_all().collect();
+        assert_eq!(left, (32..40).map(|n| block(3, n)).collect::<Vec<_>>());
+        assert_eq!((uploads.held(), uploads.len()), (0, 0));
     }
 }

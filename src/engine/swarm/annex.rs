@@ -19,13 +19,24 @@ pub(crate) struct Annex {
     pub(crate) unlisted: u32,
     /// Why it ends, from when it does.
     pub(crate) reason: Option<String>,
+    /// It gives its peers back, until then at most.
+    pub(crate) closes_at: Option<Instant>,
     /// Its files could not be read.
     pub(crate) storage: Option<StorageError>,
 }
 
 impl Annex {
     pub(crate) fn new(owner: ShardId, term: u32, grant: Grant, now: Instant) -> Annex {
-        Annex { owner, term, grant, heard: now, unlisted: 0, reason: None, storage: None }
+        Annex {
+            owner,
+            term,
+            grant,
+            heard: now,
+            unlisted: 0,
+            reason: None,
+            closes_at: None,
+            storage: None,
+        }
     }
 
     /// Whether a note is about this annex, and not about one before it.
@@ -43,8 +54,11 @@ impl Annex {
         self.reason.is_some()
     }
 
-    /// When it gives its owner up; `None` once it ends anyway.
+    /// When it gives its owner up, or those peers that did not go back.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        (!self.is_ending()).then(|| self.heard + ANNEX_TIMEOUT)
+        match self.is_ending() {
+            true => self.closes_at,
+            false => Some(self.heard + ANNEX_TIMEOUT),
+        }
     }
 }

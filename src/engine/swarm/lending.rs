@@ -6,10 +6,16 @@ use crate::base::instant::Instant;
 use crate::base::limits::ANNEX_INTERVAL;
 use crate::base::limits::ANNEX_RETRY;
 use crate::base::limits::ANNEX_TIMEOUT;
+use crate::base::limits::TRAVEL_MAX;
+use crate::base::limits::TRAVEL_TIMEOUT;
 use crate::base::status::ShardShare;
 use crate::engine::heat::Cooling;
 use crate::engine::note::Grant;
 use crate::engine::note::Report;
+
+/// Rounds of grants from one look at who has too many peers to the next: a second, in which the
+/// reports tell what the last one came to.
+const BALANCE_EVERY: u32 = 5;
 
 /// The helpers of one torrent.
 #[derive(Debug)]
@@ -19,6 +25,7 @@ pub(crate) struct Lending {
     last_term: u32,
     /// When grants are due.
     next_round: Instant,
+    round: u32,
     /// Payload sent by annexes that are gone.
     uploaded_before: u64,
     /// Nobody is asked before: the last one could not.
@@ -35,6 +42,16 @@ pub(crate) struct Helper {
     /// When it was heard last.
     heard: Instant,
     pub(crate) report: Report,
+    /// Peers on their way to it, which its reports do not count yet: they have slots there.
+    expected: u32,
+    expected_until: Instant,
+}
+
+impl Helper {
+    /// Its peers that want something, those on their way included.
+    fn interested_count(&self) -> u32 {
+        self.report.interested_count.saturating_add(self.expected)
+    }
 }
 
 /// How far a helper is.
@@ -54,6 +71,7 @@ impl Lending {
             helpers: Vec::new(),
             last_term: 0,
             next_round: now,
+            round: 0,
             uploaded_before: 0,
             retry_at: now,
             cooling: Cooling::default(),
@@ -87,7 +105,15 @@ impl Lending {
         self.last_term = self.last_term.wrapping_add(1);
         self.next_round = now + ANNEX_INTERVAL;
         let (term, report) = (self.last_term, Report::default());
-        self.helpers.push(Helper { shard, term, stage: Stage::Asked, heard: now, report });
+        self.helpers.push(Helper {
+            shard,
+            term,
+            stage: Stage::Asked,
+            heard: now,
+            report,
+            expected: 0,
+            expected_until: now,
+        });
         term
     }
 
@@ -100,6 +126,9 @@ impl Lending {
     ) -> Option<bool> {
         let helper = self.helpers.iter_mut().find(|h| (h.shard, h.term) == (from, term))?;
         helper.heard = now;
+        let arrived = report.interested_count.saturating_sub(helper.report.interested_count);
+        let is_late = now >= helper.expected_until;
+        helper.expected = if is_late { 0 } else { helper.expected.saturating_sub(arrived) };
         let peers = report.peers.or_else(|| helper.report.peers.take());
         helper.report = Report { peers, ..report };
         let is_news = helper.report.is_ready && helper.stage == Stage::Asked;
@@ -107,6 +136,14 @@ impl Lending {
             helper.stage = Stage::Serving;
         }
         Some(is_news)
+    }
+
+    /// So many peers are on their way to a helper.
+    pub(crate) fn expect(&mut self, now: Instant, shard: ShardId, count: u32) {
+        if let Some(helper) = self.helpers.iter_mut().find(|helper| helper.shard == shard) {
+            helper.expected = count;
+            helper.expected_until = now + TRAVEL_TIMEOUT;
+        }
     }
 
     /// A helper has left, having sent `uploaded` bytes. False if it is none of ours.
@@ -155,8 +192,14 @@ impl Lending {
         let is_due = !self.is_empty() && now >= self.next_round;
         if is_due {
             self.next_round = now + ANNEX_INTERVAL;
+            self.round = (self.round + 1) % BALANCE_EVERY;
         }
         is_due
+    }
+
+    /// Whether peers may change shards in this round.
+    pub(crate) fn is_balancing(&self) -> bool {
+        self.round == 0
     }
 
     /// Shards that take peers of the torrent, beside the owner.
@@ -189,7 +232,7 @@ impl Lending {
     /// Of `slots_max` choke slots those of somebody with `count` interested peers, when the owner
     /// has `own` of them: by that number, one at least.
     pub(crate) fn slots(&self, slots_max: u32, own: u32, count: u32) -> u32 {
-        let helped: u32 = self.helpers.iter().map(|h| h.report.interested_count).sum();
+        let helped: u32 = self.helpers.iter().map(Helper::interested_count).sum();
         let all = u64::from(own.saturating_add(helped)).max(1);
         let slots = u64::from(slots_max) * u64::from(count) / all;
         u32::try_from(slots).unwrap_or(slots_max).max(1)
@@ -203,10 +246,32 @@ impl Lending {
         (slots_max, own_interested): (u32, u32),
         (peers_max, own): (u32, u32),
     ) -> Grant {
-        let slots = self.slots(slots_max, own_interested, helper.report.interested_count);
+        let slots = self.slots(slots_max, own_interested, helper.interested_count());
         let free = peers_max.saturating_sub(own + self.peer_count());
         let parts = self.helpers.len() as u32 + 1;
-        Grant { slots, peers_max: helper.report.peer_count + free / parts }
+        let peers_max = helper.report.peer_count + helper.expected + free / parts;
+        Grant { slots, peers_max, give_back: 0 }
+    }
+
+    /// How many peers go to a helper so that all serve about as many who want something, when the
+    /// owner has `own` of them; below 0: how many come back. Nobody travels for less than an eighth
+    /// of what each should have.
+    pub(crate) fn surplus(&self, own: u32, helper: &Helper) -> i64 {
+        let serving = self.helpers.iter().filter(|helper| helper.stage == Stage::Serving);
+        let (count, helped) = serving.fold((1, 0), |(count, sum), helper| {
+            (count + 1, sum + u64::from(helper.report.interested_count))
+        });
+        let mean = ((u64::from(own) + helped) / count) as i64;
+        let (own, theirs) = (i64::from(own), i64::from(helper.report.interested_count));
+        let max = i64::from(TRAVEL_MAX);
+        let lacks = (mean - theirs).min(own - mean).min(i64::from(helper.report.room)).min(max);
+        let exceeds = (theirs - mean - 1).min(max);
+        match mean / 8 {
+            slack if helper.stage != Stage::Serving || mean == 0 && slack == 0 => 0,
+            slack if lacks > slack => lacks,
+            slack if exceeds > slack => -exceeds,
+            _ => 0,
+        }
     }
 }
 
@@ -271,8 +336,44 @@ mod tests {
         assert_eq!((lending.slots(64, 10, 10), lending.slots(64, 10, 30)), (16, 48));
         assert_eq!((lending.slots(64, 0, 0), lending.slots(2, 500, 1)), (1, 1), "one at least");
         let grant = lending.grant(&lending.helpers()[0], (64, 10), (100, 20));
-        assert_eq!(grant, Grant { slots: 48, peers_max: 30 + 25 });
+        assert_eq!(grant, Grant { slots: 48, peers_max: 30 + 25, give_back: 0 });
         let full = lending.grant(&lending.helpers()[0], (64, 10), (40, 20));
         assert_eq!(full.peers_max, 30, "what it has it keeps");
+    }
+
+    #[test]
+    fn peers_travel_until_all_serve_about_as_many_and_not_for_trifles() {
+        let surplus = |own: u32, counts: &[u32], room: u32| -> Vec<i64> {
+            let mut lending = Lending::new(ShardId(0), T0);
+            for (at, count) in (1..).zip(counts) {
+                let who = (ShardId(at), lending.ask(T0, ShardId(at)));
+                lending.handle_report(T0, who, Report { room, ..report(*count, 0) });
+            }
+            lending.helpers().iter().map(|helper| lending.surplus(own, helper)).collect()
+        };
+        assert_eq!(surplus(50, &[0], 1_000), [25]);
+        assert_eq!(surplus(50, &[0], 7), [7], "no more than it has room for");
+        assert_eq!(surplus(1_000, &[0], 1_000), [i64::from(TRAVEL_MAX)]);
+        assert_eq!([surplus(2, &[0], 9), surplus(3, &[0], 9)], [[1], [1]]);
+        assert_eq!([surplus(1, &[0], 9), surplus(2, &[1], 9), surplus(27, &[24], 9)], [[0]; 3]);
+        assert_eq!(surplus(10, &[40], 9), [-14]);
+        assert_eq!(surplus(24, &[27], 9), [0]);
+        assert_eq!(surplus(90, &[0, 0], 99), [30, 30]);
+        assert_eq!(surplus(30, &[0, 60], 99), [0, -29], "by way of the owner");
+    }
+
+    #[test]
+    fn who_is_on_its_way_has_a_slot_where_it_goes() {
+        let mut lending = Lending::new(ShardId(0), T0);
+        let who = (ShardId(1), lending.ask(T0, ShardId(1)));
+        lending.handle_report(T0, who, report(0, 0));
+        lending.expect(T0, who.0, 10);
+        let slots =
+            |lending: &Lending, own| lending.grant(&lending.helpers()[0], (64, own), (9, 9));
+        assert_eq!(slots(&lending, 20).slots, 21, "a third");
+        lending.handle_report(T0, who, report(6, 0));
+        assert_eq!(slots(&lending, 14).slots, 26, "ten of 24, four of whom have not arrived");
+        lending.handle_report(T0 + TRAVEL_TIMEOUT, who, report(6, 0));
+        assert_eq!(slots(&lending, 14).slots, 19, "who did not come stayed");
     }
 }

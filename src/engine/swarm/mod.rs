@@ -6,6 +6,7 @@ pub(crate) mod annex;
 pub(crate) mod arriving;
 pub(crate) mod assemblies;
 pub(crate) mod file_progress;
+pub(crate) mod journey;
 pub(crate) mod late_check;
 pub(crate) mod lending;
 pub(crate) mod readings;
@@ -27,6 +28,7 @@ pub(crate) mod step_report;
 pub(crate) mod step_seek;
 pub(crate) mod step_select;
 pub(crate) mod step_timers;
+pub(crate) mod step_travel;
 pub(crate) mod step_upload;
 pub(crate) mod step_verify;
 

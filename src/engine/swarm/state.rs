@@ -1,5 +1,6 @@
 //! A swarm's state: one torrent on its shard, its peers and what is under way.
 
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -40,6 +41,7 @@ use crate::engine::pick::Picker;
 use crate::engine::swarm::annex::Annex;
 use crate::engine::swarm::assemblies::Assemblies;
 use crate::engine::swarm::file_progress::FileProgress;
+use crate::engine::swarm::journey::Journey;
 use crate::engine::swarm::late_check::LateCheck;
 use crate::engine::swarm::lending::Lending;
 use crate::engine::swarm::readings::Check;
@@ -149,6 +151,8 @@ pub(crate) struct Swarm {
     pub(crate) annex: Option<Box<Annex>>,
     /// The shards that help, if ever any did.
     pub(crate) lending: Option<Box<Lending>>,
+    /// Peers that are about to leave for another shard.
+    pub(crate) journeys: BTreeMap<SlotId, Journey>,
     /// In the shard's queue of swarms that received what may be hashed.
     pub(crate) is_hashing: bool,
     /// On the engine's list of swarms with something due this turn.
@@ -231,6 +235,7 @@ impl Swarm {
             stats: addition.stats,
             annex: None,
             lending: None,
+            journeys: BTreeMap::new(),
             is_hashing: false,
             is_due: false,
             timer: None,

@@ -5,6 +5,7 @@
 use crate::base::bitfield::Bitfield;
 use crate::base::ids::ShardId;
 use crate::base::instant::Instant;
+use crate::base::limits::TRAVEL_TIMEOUT;
 use crate::base::storage_error::StorageError;
 use crate::content::torrent::Torrent;
 use crate::engine::announce::Announcer;
@@ -82,22 +83,39 @@ impl Swarm {
         word: &Word,
     ) {
         let Some(annex) = self.annex.as_deref_mut() else { return };
-        if !annex.is_meant(from, term) || annex.is_ending() {
+        if !annex.is_meant(from, term) {
+            return;
+        }
+        if annex.is_ending() {
+            if matches!(word, Word::CallOff { keeps_peers: false }) {
+                self.close_annex(now, turn);
+            }
             return;
         }
         match word {
             Word::Grant(grant) => {
-                let is_news = annex.grant != *grant;
+                self.wants_choice |= annex.grant.slots != grant.slots;
                 annex.handle_grant(now, *grant);
-                self.wants_choice |= is_news;
+                if self.journeys.is_empty() {
+                    self.send_off(now, turn, from, grant.give_back);
+                }
                 self.report(now, turn);
             }
-            Word::CallOff => self.end_annex(now, turn, "it was called off"),
+            Word::CallOff { keeps_peers: false } => {
+                self.end_annex(now, turn, "the torrent stopped");
+            }
+            Word::CallOff { keeps_peers: true } => {
+                annex.reason = Some("it is needed no more".to_owned());
+                annex.closes_at = Some(now + TRAVEL_TIMEOUT);
+                self.send_off(now, turn, from, u32::MAX);
+                self.close_if_given_back(now, turn);
+            }
             Word::Enlist(_) | Word::Report(_) | Word::Ended(_) => {}
         }
     }
 
-    /// The owner has not been heard for too long: it may be gone, and its files with it.
+    /// The owner has not been heard for too long: it may be gone, and its files with it. Or peers
+    /// did not go back in time.
     pub(crate) fn end_late_annex(&mut self, now: Instant, turn: &mut Turn) {
         let until = self.annex.as_deref().and_then(Annex::poll_timeout);
         if until.is_some_and(|at| now >= at) {
@@ -105,13 +123,26 @@ impl Swarm {
         }
     }
 
-    /// Closes its peers and leaves, for this reason; the owner hears of it when the last job is
-    /// done.
+    /// The last peer went back to the owner: there is nothing left to do.
+    pub(crate) fn close_if_given_back(&mut self, now: Instant, turn: &mut Turn) {
+        let is_closing = self.annex.as_deref().is_some_and(|annex| annex.closes_at.is_some());
+        if is_closing && self.peers.len() == 0 {
+            self.close_annex(now, turn);
+        }
+    }
+
+    /// Closes its peers and leaves, for this reason unless there is one already; the owner hears of
+    /// it when the last job is done.
     pub(crate) fn end_annex(&mut self, now: Instant, turn: &mut Turn, reason: &str) {
-        if let Some(annex) = self.annex.as_deref_mut()
-            && !annex.is_ending()
-        {
-            annex.reason = Some(reason.to_owned());
+        if let Some(annex) = self.annex.as_deref_mut() {
+            annex.reason.get_or_insert_with(|| reason.to_owned());
+            self.close_annex(now, turn);
+        }
+    }
+
+    fn close_annex(&mut self, now: Instant, turn: &mut Turn) {
+        if let Some(annex) = self.annex.as_deref_mut() {
+            annex.closes_at = None;
             self.leave(now, turn, Leave::Annex);
         }
     }

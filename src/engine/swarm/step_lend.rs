@@ -66,13 +66,13 @@ impl Swarm {
         }
     }
 
-    /// Calls helpers off: the last one, or all. What they leave behind is theirs to close.
+    /// Calls helpers off: the last one, whose peers come back, or all, because the torrent stops.
     pub(crate) fn call_off(&mut self, turn: &mut Turn, is_all: bool) {
         let called = self.lending.as_deref_mut().map(|lending| lending.call_off(is_all));
         let Some(called) = called.filter(|called| !called.is_empty()) else { return };
         self.tell_directory(turn);
         for (helper, term) in called {
-            self.note(turn, helper, term, Word::CallOff);
+            self.note(turn, helper, term, Word::CallOff { keeps_peers: !is_all });
         }
     }
 
@@ -87,7 +87,7 @@ impl Swarm {
         match word {
             Word::Report(report) => self.handle_report(now, turn, from, *report),
             Word::Ended(ending) => self.handle_ended(now, turn, from, *ending),
-            Word::Enlist(_) | Word::Grant(_) | Word::CallOff => {}
+            Word::Enlist(_) | Word::Grant(_) | Word::CallOff { .. } => {}
         }
     }
 
@@ -102,6 +102,11 @@ impl Swarm {
         if lending.handle_report(now, from, report) == Some(true) {
             self.tell_directory(turn);
             self.alert(turn, AlertKind::ShardEnlisted { shard: from.0 });
+            let surplus = self.surplus_for(from.0);
+            self.send_some(now, turn, from.0, surplus);
+            if let Some(grant) = self.grant_to(turn, from.0) {
+                self.note(turn, from.0, from.1, Word::Grant(grant));
+            }
         }
         self.wants_choice = true;
         self.changed();
@@ -133,13 +138,33 @@ impl Swarm {
         if !lending.take_round(now) {
             return;
         }
-        let helpers: Vec<_> =
-            lending.helpers().iter().map(|h| (h.shard, h.term, h.stage)).collect();
-        for (shard, term, stage) in helpers {
+        let is_balancing = lending.is_balancing() && self.journeys.is_empty();
+        let helpers = lending.helpers().iter().map(|h| (h.shard, h.term, h.stage));
+        for (shard, term, stage) in helpers.collect::<Vec<_>>() {
+            let surplus = if is_balancing { self.surplus_for(shard) } else { 0 };
+            self.send_some(now, turn, shard, surplus);
+            let give_back = u32::try_from(-surplus).unwrap_or(0);
             let grant = self.grant_to(turn, shard).filter(|_| stage != Stage::CalledOff);
+            let grant = grant.map(|grant| Word::Grant(Grant { give_back, ..grant }));
             // A word that was lost is said again.
-            self.note(turn, shard, term, grant.map_or(Word::CallOff, Word::Grant));
+            let again = Word::CallOff { keeps_peers: self.is_active() };
+            self.note(turn, shard, term, grant.unwrap_or(again));
         }
+    }
+
+    /// Sends so many peers to a helper. Grant it their slots before they come.
+    fn send_some(&mut self, now: Instant, turn: &mut Turn, to: ShardId, surplus: i64) {
+        let count = self.send_off(now, turn, to, u32::try_from(surplus).unwrap_or(0));
+        if let Some(lending) = self.lending.as_deref_mut().filter(|_| count > 0) {
+            lending.expect(now, to, count);
+        }
+    }
+
+    /// How many peers it should get; below 0: how many it should give back.
+    fn surplus_for(&self, shard: ShardId) -> i64 {
+        let Some(lending) = self.lending.as_deref() else { return 0 };
+        let helper = lending.helpers().iter().find(|helper| helper.shard == shard);
+        helper.map_or(0, |helper| lending.surplus(self.interested_count(), helper))
     }
 
     /// A helper is gone.

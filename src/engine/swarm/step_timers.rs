@@ -37,6 +37,7 @@ impl Swarm {
             let facts = self.facts(turn);
             self.announcer.handle_timeout(now, &facts, &mut turn.rng);
         }
+        self.end_late_journeys(now, turn);
         self.end_late_annex(now, turn);
         self.go_on_lending(now, turn);
         self.publish_if_due(now);
@@ -53,7 +54,12 @@ impl Swarm {
         let others = [self.announcer.poll_timeout(), self.layers.poll_timeout(), self.publish_at];
         let annex = self.annex.as_deref().and_then(Annex::poll_timeout);
         let lending = self.lending.as_deref().and_then(Lending::poll_timeout);
-        [tick, choke, dial, metadata, annex, lending].into_iter().chain(others).flatten().min()
+        let journey = self.journeys.values().map(|journey| journey.until).min();
+        [tick, choke, dial, metadata, annex, lending, journey]
+            .into_iter()
+            .chain(others)
+            .flatten()
+            .min()
     }
 
     fn tick(&mut self, now: Instant, turn: &mut Turn) {

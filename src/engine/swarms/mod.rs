@@ -147,7 +147,7 @@ impl Swarms {
         if let Word::Enlist(enlistment) = word {
             return self.handle_enlist(now, turn, (from, torrent, term), &enlistment);
         }
-        let is_owners = matches!(word, Word::Grant(_) | Word::CallOff);
+        let is_owners = matches!(word, Word::Grant(_) | Word::CallOff { .. });
         if let Some(slot) = self.by_id(torrent) {
             self.contain(now, turn, slot, |s, turn| s.handle_note(now, turn, (from, term), word));
         } else if is_owners {

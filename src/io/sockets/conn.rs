@@ -39,6 +39,8 @@ pub(super) struct Conn {
     receive: Option<OpId>,
     send: Option<OpId>,
     connect: Option<OpId>,
+    /// It may change shards: nothing new begins on it.
+    is_leaving: bool,
 }
 
 impl Conn {
@@ -69,7 +71,8 @@ impl Conn {
     }
 
     fn with(id: ConnId, fd: OwnedFd, receiving: Receiving) -> Conn {
-        Conn { id, fd: Rc::new(fd), receiving, receive: None, send: None, connect: None }
+        let fd = Rc::new(fd);
+        Conn { id, fd, receiving, receive: None, send: None, connect: None, is_leaving: false }
     }
 
     pub(super) fn handle_connected(&mut self) {
@@ -77,9 +80,27 @@ impl Conn {
         self.receiving = Receiving::Once;
     }
 
-    /// From here on the socket stays on this shard.
+    /// From here on the socket stays on this shard, until it is detached.
     pub(super) fn set_bulk(&mut self) {
         self.receiving = Receiving::Bulk;
+        self.is_leaving = false;
+    }
+
+    /// Receives no more. What has arrived already still comes.
+    pub(super) fn detach(&mut self, ring: &mut Ring) {
+        self.is_leaving = true;
+        if let Some(receive) = self.receive {
+            ring.cancel(receive);
+        }
+    }
+
+    pub(super) fn is_leaving(&self) -> bool {
+        self.is_leaving
+    }
+
+    /// Nothing is in flight on it.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.receive.or(self.send).or(self.connect).is_none()
     }
 
     pub(super) fn handle_receive_ended(&mut self) {
@@ -88,7 +109,7 @@ impl Conn {
 
     /// Starts the next receive unless one is in flight or the socket is not connected.
     pub(super) fn arm(&mut self, ring: &mut Ring) {
-        if self.receive.is_some() {
+        if self.receive.is_some() || self.is_leaving {
             return;
         }
         let (asker, fd) = (Asker::Conn(self.id), Rc::clone(&self.fd));
@@ -140,7 +161,7 @@ impl Conn {
 
     /// The descriptor, if nothing is in flight on it; otherwise the connection closes.
     pub(super) fn into_fd(self, ring: &mut Ring) -> Option<OwnedFd> {
-        if self.receive.or(self.send).or(self.connect).is_some() {
+        if !self.is_quiet() {
             self.close(ring);
             return None;
         }

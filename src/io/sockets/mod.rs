@@ -78,6 +78,8 @@ pub(crate) struct Sockets {
     sources: Vec<IpAddr>,
     /// Connections whose single receive ended: they may be taken away before they are armed again.
     disarmed: Vec<ConnId>,
+    /// Connections that may change shards once nothing is in flight on them.
+    leaving: Vec<ConnId>,
     #[expect(clippy::vec_box, reason = "the kernel holds addresses inside: boxes stay boxes")]
     spare: Vec<Box<Sending>>,
 }
@@ -141,9 +143,42 @@ impl Sockets {
         }
     }
 
+    /// Takes the socket of a peer that comes from another shard.
+    pub(crate) fn adopt_peer(&mut self, ring: &mut Ring, id: ConnId, fd: OwnedFd) {
+        let mut conn = Conn::connected(id, fd);
+        conn.set_bulk();
+        conn.arm(ring);
+        self.put(conn);
+    }
+
+    /// Receives no more and begins no send; [`Sockets::poll_detached`] tells when all is quiet.
+    pub(crate) fn detach(&mut self, ring: &mut Ring, id: ConnId) {
+        if let Some(conn) = self.get(id) {
+            conn.detach(ring);
+            self.leaving.push(id);
+        }
+    }
+
+    /// A detached connection on which nothing is in flight any more. Told once.
+    pub(crate) fn poll_detached(&mut self) -> Option<ConnId> {
+        while let Some(at) = (0..self.leaving.len()).find(|at| self.is_settled(*at)) {
+            let id = self.leaving.swap_remove(at);
+            if self.get(id).is_some_and(|conn| conn.is_leaving()) {
+                return Some(id);
+            }
+        }
+        None
+    }
+
+    /// Whether there is nothing to wait for: it is quiet, stays, or has closed.
+    fn is_settled(&mut self, at: usize) -> bool {
+        let Some(id) = self.leaving.get(at).copied() else { return false };
+        self.get(id).is_none_or(|conn| !conn.is_leaving() || conn.is_quiet())
+    }
+
     /// Whether a batch may be sent now.
     pub(crate) fn can_send(&mut self, id: ConnId) -> bool {
-        self.get(id).is_some_and(|conn| !conn.is_sending())
+        self.get(id).is_some_and(|conn| !conn.is_sending() && !conn.is_leaving())
     }
 
     /// An empty batch to fill.
@@ -294,7 +329,8 @@ impl Sockets {
                 }
                 return Some(SocketEvent::Bytes { conn: id, filled });
             }
-            Err(Errno::NOBUFS | Errno::INTR | Errno::AGAIN) => {
+            // Cancelled: it was detached. If it was taken back since, it receives again.
+            Err(Errno::NOBUFS | Errno::INTR | Errno::AGAIN | Errno::CANCELED) => {
                 conn.arm(ring);
                 return None;
             }

@@ -1,6 +1,7 @@
 //! Whole shards on real sockets and files: what the simulator cannot show.
 
 mod crossing;
+mod sharing;
 
 use std::fs;
 use std::net::SocketAddr;

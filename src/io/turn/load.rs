@@ -14,6 +14,9 @@ use crate::base::instant::Instant;
 /// How often the load is taken.
 const INTERVAL: Duration = Duration::from_secs(1);
 
+/// Below this a shard may sleep on: no decision is made about less.
+const CALM: u16 = 50;
+
 /// Measures the thread that makes it.
 pub(crate) struct LoadMeter {
     /// `None` where the kernel does not count: the load is 0 there, and nobody is called for help.
@@ -34,6 +37,12 @@ impl LoadMeter {
     /// Thousandths of the last second that was measured.
     pub(crate) fn last(&self) -> u16 {
         self.last
+    }
+
+    /// When a shard that was busy should look again, even if nothing happens: others go by what it
+    /// published.
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        (self.last >= CALM).then(|| self.taken + INTERVAL)
     }
 
     /// The load, if a second has gone by since it was taken last.

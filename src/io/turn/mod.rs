@@ -116,7 +116,8 @@ impl Pump {
         let Parts { engine, sockets, store, .. } = &self.parts;
         let pool = store.waits_for_pool().then(|| now + POOL_WAIT);
         let figures = self.has_news.then_some(self.publish_at);
-        let all = [engine.poll_timeout(), sockets.poll_timeout(), pool, figures];
+        let load = self.load.poll_timeout();
+        let all = [engine.poll_timeout(), sockets.poll_timeout(), pool, figures, load];
         all.into_iter().flatten().fold(self.passes.next(), Instant::min)
     }
 
@@ -128,6 +129,9 @@ impl Pump {
         self.take_letters(now);
         self.lap(TurnPart::Letters);
         self.parts.store.handle_findings(&mut self.parts.ring);
+        while let Some(conn) = self.parts.sockets.poll_detached() {
+            self.parts.engine.handle_detached(now, conn);
+        }
         self.tell_loads(now);
         if self.parts.engine.poll_timeout().is_some_and(|at| at <= now) {
             self.has_news = true;
@@ -268,7 +272,14 @@ impl Pump {
                         sockets.adopt(ring, conn, fd);
                     }
                 }
+                Letter::Peer { fd, parcel } => {
+                    if let Some(conn) = engine.handle_parcel(now, *parcel) {
+                        sockets.adopt_peer(ring, conn, fd);
+                    }
+                }
                 Letter::Note { from, note } => engine.handle_note(now, from, note),
+                #[cfg(test)]
+                Letter::Loads(loads) => engine.handle_loads(now, &loads),
                 Letter::Http { query, answer } => engine.handle_http(now, query, answer),
                 Letter::Resolved { query, answer } => engine.handle_resolved(now, query, answer),
             }

@@ -7,6 +7,7 @@ use crate::base::limits::TRACKER_TIMEOUT;
 use crate::base::limits::TURN_BUDGET;
 use crate::base::status::TrackerErrorClass;
 use crate::engine::note::Note;
+use crate::engine::parcel::Parcel;
 use crate::engine::to_ring::ConnId;
 use crate::engine::to_ring::Output;
 use crate::engine::to_ring::QueryError;
@@ -67,6 +68,8 @@ impl Pump {
                 sockets.close(ring, conn);
             }
             Output::HandOver { conn, to, bytes } => self.hand_over(conn, to, bytes),
+            Output::Detach { conn } => sockets.detach(ring, conn),
+            Output::Move { conn, to, parcel } => self.move_peer(conn, to, parcel),
             Output::Note { to, note } => self.post(to, note),
             Output::Http { query, url } => {
                 self.ask(now, query, Job::Http { url, timeout: TRACKER_TIMEOUT });
@@ -94,6 +97,14 @@ impl Pump {
             (fd, remote, self.parts.links.get(to.as_usize()))
         {
             let _ = link.post(Letter::Adopt { fd, remote, bytes });
+        }
+    }
+
+    /// Gives a peer to another shard. A full mailbox there closes it: the peer comes again.
+    fn move_peer(&mut self, conn: ConnId, to: ShardId, parcel: Box<Parcel>) {
+        let fd = self.parts.sockets.take(&mut self.parts.ring, conn);
+        if let (Some(fd), Some(link)) = (fd, self.parts.links.get(to.as_usize())) {
+            let _ = link.post(Letter::Peer { fd, parcel });
         }
     }
 

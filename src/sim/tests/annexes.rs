@@ -15,7 +15,7 @@ use crate::engine::settings::Settings;
 use crate::engine::to_ring::Reply;
 use crate::sim::bundle::Bundle;
 use crate::sim::net::Weather;
-use crate::sim::shard::Input;
+use crate::sim::post::Input;
 use crate::sim::world::core::LINE;
 use crate::sim::world::core::World;
 
@@ -69,7 +69,7 @@ fn is_enlisting(kind: &AlertKind) -> bool {
 
 #[test]
 fn a_hot_torrent_is_served_by_an_idle_shard_too_and_everybody_gets_all_of_it() {
-    for seed in seeds(5) {
+    for seed in seeds(2) {
         World::tell(seed, Weather::default(), |world| {
             let bundle = Bundle::single(1, 3_000_000);
             let (site, id) = add_house(world, &bundle);
@@ -78,13 +78,12 @@ fn a_hot_torrent_is_served_by_an_idle_shard_too_and_everybody_gets_all_of_it() {
             for _ in 0..6 {
                 add_leech(world, &bundle, &[address]);
             }
-            world.run_for(SECOND / 2);
-            let stats = world.sites[site].torrents[&id].stats.read();
-            let shards: Vec<ShardId> = stats.shards.iter().map(|share| share.shard).collect();
-            assert_eq!(shards, [OWNER, HELPER]);
-            assert_eq!(stats.peer_count, 9, "wherever they are: {stats:?}");
-            let peers: u32 = stats.shards.iter().map(|share| share.peer_count).sum();
-            assert_eq!(peers, 9);
+            world.run_until(SECOND * 3, "both shards are shown, with all nine peers", |world| {
+                let stats = world.sites[site].torrents[&id].stats.read();
+                let shards: Vec<ShardId> = stats.shards.iter().map(|share| share.shard).collect();
+                let peers: u32 = stats.shards.iter().map(|share| share.peer_count).sum();
+                shards == [OWNER, HELPER] && (stats.peer_count, peers) == (9, 9)
+            });
             world.run_until_complete(5 * MINUTE);
             world.run_for(SECOND);
             let sent: u64 = world.sites[site].shards.iter().map(|s| s.stats().uploaded).sum();
@@ -182,4 +181,64 @@ fn an_incomplete_torrent_and_a_lone_peer_need_no_help() {
         world.run_until_complete(5 * MINUTE);
         world.shut_down();
     });
+}
+
+/// Times that a leech lost a peer.
+fn losses(world: &World) -> usize {
+    let lost = |kind: &AlertKind| matches!(kind, AlertKind::PeerDisconnected { .. });
+    (0..world.sites.len()).map(|site| count(world, site, lost)).sum()
+}
+
+#[test]
+fn peers_that_were_there_before_go_to_the_helper_and_come_back_without_a_break() {
+    for seed in seeds(2) {
+        World::tell(seed, Weather::default(), |world| {
+            let bundle = Bundle::single(1, 3_000_000);
+            let (site, id) = add_house(world, &bundle);
+            heat_up(world, site, &bundle, 8);
+            world.run_for(SECOND);
+            let stats = world.sites[site].torrents[&id].stats.read();
+            let peers: Vec<u32> = stats.shards.iter().map(|share| share.peer_count).collect();
+            assert_eq!(peers, [4, 4], "half of them went");
+            assert_eq!((world.move_count(), losses(world)), (4, 0));
+            let before = world.sites[site].shards[1].stats().uploaded;
+            world.run_for(SECOND);
+            assert!(world.sites[site].shards[1].stats().uploaded > before, "they are served there");
+            for _ in 0..10 {
+                tell_loads(world, site, [0, 0]);
+            }
+            world.run_until(SECOND * 3, "the helper is gone", |world| released(world, site) == 1);
+            let stats = world.sites[site].shards[0].stats();
+            assert_eq!((stats.connection_count, losses(world)), (8, 0), "everybody is back");
+            world.run_until_complete(5 * MINUTE);
+            let stats = world.sites[site].torrents[&id].stats.read();
+            let sent: u64 = world.sites[site].shards.iter().map(|s| s.stats().uploaded).sum();
+            assert_eq!(stats.uploaded.min(sent), stats.uploaded);
+            world.shut_down();
+        });
+    }
+}
+
+#[test]
+fn in_any_weather_and_with_any_loads_everybody_gets_all_of_it() {
+    for seed in seeds(4) {
+        let weather = Weather { reset: 300, ..Weather::default() };
+        World::tell(seed, weather, |world| {
+            let bundle = Bundle::single(seed, 4_000_000);
+            let (site, _) = add_house(world, &bundle);
+            let address = world.sites[site].address();
+            for _ in 0..6 {
+                add_leech(world, &bundle, &[address]);
+            }
+            for _ in 0..40 {
+                let loads = [0, 1].map(|_| world.rng().below(1_000) as u16);
+                let times = 1 + world.rng().below(12);
+                (0..times).for_each(|_| tell_loads(world, site, loads));
+                let pause = world.rng().below(700);
+                world.run_for(Duration::from_millis(pause));
+            }
+            world.run_until_complete(10 * MINUTE);
+            world.shut_down();
+        });
+    }
 }

@@ -11,6 +11,7 @@ use crate::base::ids::ShardId;
 use crate::base::instant::Instant;
 use crate::base::rng::Rng;
 use crate::engine::note::Note;
+use crate::engine::parcel::Parcel;
 use crate::engine::settings::Settings;
 use crate::engine::to_ring::HttpAnswer;
 use crate::engine::to_ring::QueryError;
@@ -23,7 +24,7 @@ use crate::sim::net::Line;
 use crate::sim::net::Net;
 use crate::sim::net::Weather;
 use crate::sim::oracle::Tap;
-use crate::sim::shard::Input;
+use crate::sim::post::Input;
 use crate::sim::site::PORT;
 use crate::sim::site::Site;
 use crate::sim::stranger::Stranger;
@@ -66,6 +67,13 @@ pub(super) enum Later {
         end: EndId,
         from: SocketAddr,
         bytes: Vec<u8>,
+    },
+    Arrive {
+        site: usize,
+        epoch: u32,
+        to: ShardId,
+        end: EndId,
+        parcel: Box<Parcel>,
     },
     Note {
         site: usize,
@@ -114,6 +122,7 @@ pub(crate) struct World {
     pub(super) later: Clock<Later>,
     pub(super) step_count: u64,
     pub(super) hand_over_count: u64,
+    pub(super) move_count: u64,
 }
 
 impl World {
@@ -141,6 +150,7 @@ impl World {
             later,
             step_count: 0,
             hand_over_count: 0,
+            move_count: 0,
         }
     }
 
@@ -151,6 +161,11 @@ impl World {
     /// Connections that went from one shard to another.
     pub(crate) fn hand_over_count(&self) -> u64 {
         self.hand_over_count
+    }
+
+    /// Peers that went from one shard to another.
+    pub(crate) fn move_count(&self) -> u64 {
+        self.move_count
     }
 
     pub(crate) fn trace(&self) -> &Trace {

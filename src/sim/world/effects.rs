@@ -11,7 +11,7 @@ use crate::sim::bundle::Bundle;
 use crate::sim::net::EndId;
 use crate::sim::oracle::Block;
 use crate::sim::oracle::Tap;
-use crate::sim::shard::Effect;
+use crate::sim::post::Effect;
 use crate::sim::world::core::DATAGRAM_PORT;
 use crate::sim::world::core::HAND_OVER_TIME;
 use crate::sim::world::core::Later;
@@ -73,6 +73,13 @@ impl World {
             Effect::Datagram { to, bytes } => {
                 let from = SocketAddr::new(ip, DATAGRAM_PORT + shard.0);
                 self.net.send_datagram(now, from, to, bytes);
+            }
+            Effect::Move { end, to, parcel, rest } => {
+                self.trace.note(now, format_args!("{site}.{shard} moves {end:?} to {to}"));
+                self.move_count += 1;
+                self.owners.insert(end, Owner::Moving(rest));
+                let arrive = Later::Arrive { site, epoch, to, end, parcel };
+                self.later.plan(now + HAND_OVER_TIME, arrive);
             }
             Effect::Note { to, note } => {
                 self.trace.note(now, format_args!("{site}.{shard} tells {to} {:?}", note.term));

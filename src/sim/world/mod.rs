@@ -19,7 +19,7 @@ use crate::sim::net::EndId;
 use crate::sim::net::NetEvent;
 use crate::sim::net::Weather;
 use crate::sim::oracle::Tap;
-use crate::sim::shard::Input;
+use crate::sim::post::Input;
 use crate::sim::site::Site;
 use crate::sim::stranger::Stranger;
 use crate::sim::world::core::CHECK_INTERVAL;
@@ -234,16 +234,23 @@ impl World {
         }
     }
 
+    /// A connection has come to a shard; what arrived meanwhile comes behind it.
+    fn settle(&mut self, (site, shard): (usize, ShardId), end: EndId, input: Input) {
+        let before = self.owners.insert(end, Owner::Shard { site, shard });
+        self.push(site, shard, input);
+        if let Some(Owner::Moving(waiting)) = before {
+            waiting.into_iter().for_each(|input| self.push(site, shard, input));
+        }
+    }
+
     fn happen(&mut self, later: Later) {
         let is_past = |site: usize, epoch: u32| self.sites[site].epoch != epoch;
         match later {
             Later::Adopt { site, epoch, to, end, from, bytes } if !is_past(site, epoch) => {
-                let shard = Owner::Shard { site, shard: to };
-                let before = self.owners.insert(end, shard);
-                self.push(site, to, Input::Adopted { end, from, bytes });
-                if let Some(Owner::Moving(waiting)) = before {
-                    waiting.into_iter().for_each(|input| self.push(site, to, input));
-                }
+                self.settle((site, to), end, Input::Adopted { end, from, bytes });
+            }
+            Later::Arrive { site, epoch, to, end, parcel } if !is_past(site, epoch) => {
+                self.settle((site, to), end, Input::Arrived { end, parcel });
             }
             Later::Note { site, epoch, from, to, note } if !is_past(site, epoch) => {
                 self.push(site, to, Input::Note { from, note });

@@ -7,3 +7,4 @@ pub(crate) mod step_hashes;
 pub(crate) mod step_metadata;
 pub(crate) mod step_pieces;
 pub(crate) mod step_requests;
+pub(crate) mod step_travel;
