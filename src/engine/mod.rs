@@ -174,11 +174,10 @@ impl Engine {
 
     pub(crate) fn handle_bytes(&mut self, now: Instant, conn: ConnId, bytes: &[u8]) {
         self.now = now;
-        match self.turn.peer_of(conn) {
-            Some((slot, peer)) => {
-                self.contain(slot, |swarm, turn| swarm.handle_bytes(now, turn, peer, bytes));
-            }
-            None => self.listen(now, conn, bytes),
+        if let Some((slot, peer)) = self.turn.peer_of(conn) {
+            self.contain(slot, |swarm, turn| swarm.handle_bytes(now, turn, peer, bytes));
+        } else {
+            self.listen(now, conn, bytes);
         }
     }
 
@@ -316,8 +315,7 @@ impl Engine {
         self.swarms.handle_note(now, &mut self.turn, from, note);
     }
 
-    /// Nothing is in flight on the connection any more, and nothing is received: see
-    /// [`Output::Detach`].
+    /// Nothing is in flight on the connection any more: the answer to [`Output::Detach`].
     pub(crate) fn handle_detached(&mut self, now: Instant, conn: ConnId) {
         self.now = now;
         if let Some((slot, peer)) = self.turn.peer_of(conn) {

@@ -171,12 +171,9 @@ impl Swarm {
     pub(crate) fn new(slot: SlotId, addition: Addition, now: Instant, turn: &mut Turn) -> Swarm {
         let layout = addition.torrent.layout().clone();
         let have = Bitfield::zeros(layout.piece_count());
-        let mut candidates = Candidates::default();
-        addition.peers.iter().for_each(|address| candidates.add(now, *address));
-        let seeking = addition.magnet.map(|hints| {
-            hints.peers.iter().for_each(|address| candidates.add(now, *address));
-            Box::new(Seeking::new(addition.torrent.info_hashes(), *hints, now))
-        });
+        let candidates = first_candidates(&addition, now);
+        let names = addition.torrent.info_hashes();
+        let seeking = addition.magnet.map(|hints| Box::new(Seeking::new(names, *hints, now)));
         let mut picker = Picker::new(layout.clone());
         picker.set_sequential(addition.order == PieceOrder::Sequential);
         Swarm {
@@ -211,11 +208,7 @@ impl Swarm {
             candidates,
             choker: Choker::new(now),
             wants_choice: false,
-            announcer: Announcer::new(
-                addition.torrent.info_hashes(),
-                addition.torrent.trackers(),
-                &mut turn.rng,
-            ),
+            announcer: Announcer::new(names, addition.torrent.trackers(), &mut turn.rng),
             has_announced_stop: false,
             peers: Slots::default(),
             due: VecDeque::new(),
@@ -349,6 +342,14 @@ impl Swarm {
     pub(crate) fn peer_at(&self, address: SocketAddr) -> Option<SlotId> {
         self.peers.iter().find(|(_, peer)| peer.address == address).map(|(id, _)| id)
     }
+}
+
+/// Peers that the torrent came with.
+fn first_candidates(addition: &Addition, now: Instant) -> Candidates {
+    let mut candidates = Candidates::default();
+    let hinted = addition.magnet.iter().flat_map(|hints| &hints.peers);
+    addition.peers.iter().chain(hinted).for_each(|address| candidates.add(now, *address));
+    candidates
 }
 
 /// A peer id of our own for each torrent: the prefix and twelve random letters and digits, so that
