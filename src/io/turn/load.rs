@@ -51,7 +51,10 @@ impl LoadMeter {
         if span < INTERVAL {
             return None;
         }
-        let busy = self.source.as_ref().and_then(read)?;
+        let Some(busy) = self.source.as_ref().and_then(read) else {
+            self.last = 0;
+            return None;
+        };
         self.last = permille(busy.saturating_sub(self.busy), span);
         (self.busy, self.taken) = (busy, now);
         Some(self.last)
