@@ -263,8 +263,9 @@ fn idle_tells_what_a_peer_holds_that_does_nothing() {
         (&20.into(), &20.into())
     );
     let descriptors = |key: &str| report[format!("engine_descriptors_{key}")].as_u64();
-    assert_eq!(descriptors("connected"), descriptors("before").map(|before| before + 20));
-    assert_eq!(descriptors("after"), descriptors("before"));
+    // The engine may close files meanwhile.
+    assert!(descriptors("connected") > descriptors("before").map(|before| before + 15), "{report}");
+    assert!(descriptors("after") <= descriptors("before"), "{report}");
     assert!(report["engine_private_bytes_per_connection"].is_number(), "{report}");
     assert!(report["engine_idle_cpu_percent"].as_f64() < Some(50.0), "{report}");
 }
@@ -277,7 +278,9 @@ fn churn_connects_as_often_as_it_shall_and_nothing_stays_behind() {
     let words = ["churn", &address, &torrent, "--cycles", "300", "--concurrency", "16"];
     let report = report(&[&words[..], &["--pid", &pid]].concat());
     assert_eq!((&report["cycles"], &report["cycles_failed"]), (&300.into(), &0.into()));
-    assert_eq!(report["engine_descriptors_after"], report["engine_descriptors_before"]);
+    let descriptors = |key: &str| report[format!("engine_descriptors_{key}")].as_u64();
+    assert!(descriptors("after").is_some(), "{report}");
+    assert!(descriptors("after") <= descriptors("before"), "{report}");
     assert!(report["cycles_per_s"].as_f64() > Some(0.0), "{report}");
 }
 

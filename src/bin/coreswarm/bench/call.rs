@@ -121,3 +121,44 @@ impl Call {
         poller::reset(self.stream);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::clock::now;
+
+    /// What a call comes to when it is answered with these bytes; then the caller resets.
+    fn answered(bytes: &[u8]) -> Progress {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let to = listener.local_addr().unwrap();
+        let mut poller = Poller::new().unwrap();
+        let mut call = Call::begin(to, &[7; 20], 5, (&poller, 0), now()).unwrap();
+        let (mut stream, from) = listener.accept().unwrap();
+        assert_eq!(from.ip().to_string(), "127.1.0.6");
+        stream.write_all(bytes).unwrap();
+        let until = now() + Duration::from_secs(10);
+        let mut heard = [0; HANDSHAKE];
+        while call.progress() == Progress::Waiting && now() < until {
+            let count = poller.wait(Duration::from_millis(10)).unwrap().count();
+            for _ in 0..count {
+                call.handle_ready();
+            }
+        }
+        stream.read_exact(&mut heard).unwrap();
+        assert_eq!(wire::info_hash_of(&heard), Some([7; 20]));
+        let progress = call.progress();
+        call.reset();
+        assert!(stream.read(&mut heard).is_err(), "a reset, not an end");
+        progress
+    }
+
+    #[test]
+    fn a_call_is_greeted_by_a_handshake_for_its_torrent_alone() {
+        assert_eq!(answered(&wire::handshake(&[7; 20], 1)), Progress::Greeted);
+        assert_eq!(answered(&wire::handshake(&[8; 20], 1)), Progress::Closed);
+        assert_eq!(answered(&[b'x'; HANDSHAKE]), Progress::Closed);
+    }
+}

@@ -18,12 +18,11 @@ use crate::bench::poller::Ready;
 use crate::bench::process::ProcessTree;
 use crate::bench::process::Snapshot;
 use crate::bench::report::Report;
+use crate::bench::settle::settled;
 use crate::clock::now;
 
 /// A call that takes longer has failed.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long an engine may take to let go of what it held for the last peers.
-const SETTLE: Duration = Duration::from_secs(10);
 /// How often deadlines are looked at.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -127,19 +126,6 @@ fn end(call: Call, tally: &mut Tally) {
         tally.failed += 1;
     }
     call.reset();
-}
-
-/// The engine when it holds no more descriptors than before, or when it had its time.
-fn settled(tree: &mut ProcessTree, before: &Snapshot) -> Result<Snapshot> {
-    let until = now() + SETTLE;
-    let mut clock = Poller::new()?;
-    loop {
-        clock.wait(LOOK)?.for_each(drop);
-        let after = tree.snapshot();
-        if after.descriptors <= before.descriptors || now() >= until {
-            return Ok(after);
-        }
-    }
 }
 
 fn tell(report: &mut Report, before: Option<Snapshot>, after: Option<Snapshot>) {

@@ -17,13 +17,14 @@ use crate::bench::poller::Ready;
 use crate::bench::process::ProcessTree;
 use crate::bench::process::Snapshot;
 use crate::bench::report::Report;
+use crate::bench::settle::settled;
 use crate::clock::now;
 
 /// Connections being made at once: fewer than the shortest queue of a listener.
 const HALF_OPEN_MAX: usize = 100;
 /// No further peer was greeted for so long: those that are there are measured.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// What follows a greeting, or a goodbye, may take so long.
+/// What follows a greeting may take so long.
 const SETTLE: Duration = Duration::from_secs(2);
 /// How often a peer shows that it is there; engines drop it after two minutes or more.
 const KEEP_ALIVE: Duration = Duration::from_secs(100);
@@ -60,9 +61,8 @@ pub(crate) fn idle(args: &IdleArgs) -> Result<()> {
     let (idle, took) = (look(), now().duration_since(idle_began));
     let open = count(&calls, Progress::Greeted);
     drop(calls);
-    // Nobody is left to be waited for.
-    hold(&mut poller, &mut [], SETTLE)?;
-    let moments = Moments { before, connected, idle, after: look() };
+    let after = tree.as_mut().zip(before).map(|(tree, before)| settled(tree, &before));
+    let moments = Moments { before, connected, idle, after: after.transpose()? };
     let mut report = Report::new("idle");
     report.count("connections", args.connections.into());
     report.count("connections_served", greeted);

@@ -22,6 +22,7 @@ mod puller;
 mod report;
 mod scale;
 mod server;
+mod settle;
 mod swarm;
 mod turn;
 mod wire;

@@ -53,3 +53,36 @@ impl Samples {
         self.kept = None;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::metainfo::BLOCK;
+
+    #[test]
+    fn the_first_and_every_64th_piece_is_judged_when_it_is_whole() {
+        // Its hashes are those of nothing.
+        let torrent = Metainfo::made_up(2 * BLOCK, 4 * u64::from(BLOCK));
+        let mut samples = Samples::default();
+        let mut verdicts = Vec::new();
+        for number in 0..130 {
+            samples.begin(&torrent, 1);
+            for at in [BLOCK, 0] {
+                let verdict = samples.take(&torrent, 1, at, &[1; BLOCK as usize]);
+                verdicts.extend(verdict.map(|is_intact| (number, is_intact)));
+            }
+        }
+        assert_eq!(verdicts, [(0, false), (64, false), (128, false)]);
+    }
+
+    #[test]
+    fn bytes_beyond_the_piece_and_of_other_pieces_are_left_alone() {
+        let torrent = Metainfo::made_up(BLOCK, 2 * u64::from(BLOCK));
+        let mut samples = Samples::default();
+        samples.begin(&torrent, 0);
+        assert_eq!(samples.take(&torrent, 1, 0, &[1; BLOCK as usize]), None);
+        assert_eq!(samples.take(&torrent, 0, 1, &[1; BLOCK as usize]), None);
+        assert_eq!(samples.take(&torrent, 0, u32::MAX, &[1]), None);
+        assert_eq!(samples.take(&torrent, 0, 0, &[1; BLOCK as usize]), Some(false));
+    }
+}
