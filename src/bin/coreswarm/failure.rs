@@ -21,8 +21,8 @@ Exit codes:
     2    the command line was not understood
     3    the session could not start: kernel, limits or addresses do not allow it
     4    files of a torrent could not be read or written
-    5    verify found pieces or files that are missing, short, long or corrupt; bench --verify got wrong
-         bytes
+    5    verify found pieces or files that are missing, short, long or corrupt; bench --verify
+         got wrong bytes
   130    interrupted: create and verify by a signal, all others by the second one";
 
 /// An error with its exit code.
