@@ -133,6 +133,26 @@ impl Pool {
         buf
     }
 
+    /// Whether buffers wait for somebody to use them.
+    pub(crate) fn has_idle(&self) -> bool {
+        self.idle.borrow().bytes > 0
+    }
+
+    /// Lets go of idle buffers: of up to `byte_count` bytes and one more.
+    pub(crate) fn release(&self, byte_count: usize) {
+        let mut idle = self.idle.borrow_mut();
+        let floor = idle.bytes.saturating_sub(byte_count);
+        while idle.bytes > floor
+            && let Some(mut entry) = idle.by_len.last_entry()
+        {
+            let freed = entry.get_mut().pop().map_or(0, |buf| buf.len);
+            if freed == 0 {
+                entry.remove();
+            }
+            idle.bytes -= freed;
+        }
+    }
+
     fn put(&self, buf: PageBuf) {
         let mut idle = self.idle.borrow_mut();
         if idle.bytes + buf.len <= idle.bytes_max {
@@ -164,6 +184,10 @@ mod tests {
         assert_eq!(pool.idle.borrow().bytes, 60, "100 idle bytes hold only one");
         drop(pool.take(40));
         assert_eq!(pool.idle.borrow().bytes, 100);
+        pool.release(50);
+        assert_eq!(pool.idle.borrow().bytes, 40, "the larger ones go first");
+        pool.release(50);
+        assert!(!pool.has_idle());
     }
 
     #[test]

@@ -61,6 +61,21 @@ impl<T> Slots<T> {
         Some(value)
     }
 
+    /// Takes a value out of its slot, which stays its own until it is put back.
+    pub(crate) fn take(&mut self, id: SlotId) -> Option<T> {
+        let entry = self.entries.get_mut(id.slot as usize)?;
+        if entry.generation == id.generation { entry.value.take() } else { None }
+    }
+
+    /// Puts a value back that was taken, or what became of it.
+    pub(crate) fn put(&mut self, id: SlotId, value: T) {
+        if let Some(entry) = self.entries.get_mut(id.slot as usize)
+            && entry.generation == id.generation
+        {
+            entry.value = Some(value);
+        }
+    }
+
     pub(crate) fn get(&self, id: SlotId) -> Option<&T> {
         let entry = self.entries.get(id.slot as usize)?;
         if entry.generation == id.generation { entry.value.as_ref() } else { None }

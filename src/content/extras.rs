@@ -16,7 +16,7 @@ const TEXT_LEN_MAX: usize = 64 * 1024;
 const COLLECTION_LEN_MAX: usize = 1024;
 
 /// All of it; empty where a torrent says nothing.
-#[derive(Clone, Default)]
+#[derive(Clone, PartialEq, Eq, Default)]
 pub(crate) struct Extras {
     pub(crate) trackers: Vec<Vec<String>>,
     pub(crate) url_list: Vec<String>,
@@ -30,7 +30,26 @@ pub(crate) struct Extras {
     pub(crate) encoding: Option<String>,
 }
 
+/// What a torrent says that says nothing.
+pub(crate) static NONE: Extras = Extras {
+    trackers: Vec::new(),
+    url_list: Vec::new(),
+    nodes: Vec::new(),
+    similar: Vec::new(),
+    collections: Vec::new(),
+    comment: None,
+    created_by: None,
+    creation_date: None,
+    source: None,
+    encoding: None,
+};
+
 impl Extras {
+    /// Nothing is kept where nothing is said.
+    pub(crate) fn boxed(self) -> Option<Box<Extras>> {
+        (self != NONE).then(|| Box::new(self))
+    }
+
     pub(crate) fn read(metainfo: &Metainfo<'_>) -> Extras {
         let similar = metainfo.similar.iter().filter_map(|hash| (*hash).try_into().ok());
         let collections = metainfo.collections.iter();

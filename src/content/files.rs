@@ -131,6 +131,12 @@ impl FileList {
         Some(index)
     }
 
+    /// The list is whole: lets go of the room for more.
+    pub(crate) fn shrink(&mut self) {
+        self.entries.shrink_to_fit();
+        self.solid.shrink_to_fit();
+    }
+
     /// Bytes of all files.
     pub(crate) fn total(&self) -> u64 {
         self.total

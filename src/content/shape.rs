@@ -175,10 +175,11 @@ impl Files {
         Ok(())
     }
 
-    fn finish(self) -> Result<FileList, TorrentError> {
+    fn finish(mut self) -> Result<FileList, TorrentError> {
         if self.files.entries().is_empty() {
             return Err(TorrentError::NoFiles);
         }
+        self.files.shrink();
         Ok(self.files)
     }
 }

@@ -39,7 +39,8 @@ pub struct Torrent {
     /// Where in `info` the v1 hashes start; `None` without any.
     hashes_at: Option<usize>,
     is_private: bool,
-    extras: Extras,
+    /// `None` when the file says nothing more.
+    extras: Option<Box<Extras>>,
 }
 
 impl Torrent {
@@ -91,7 +92,7 @@ impl Torrent {
             info: Arc::default(),
             hashes_at: None,
             is_private: false,
-            extras: Extras { trackers, ..Extras::default() },
+            extras: Extras { trackers, ..Extras::default() }.boxed(),
         }
     }
 
@@ -109,7 +110,7 @@ impl Torrent {
             info: info.raw.into(),
             hashes_at: info.v1.as_ref().map(|v1| v1.pieces_at),
             is_private: info.is_private,
-            extras: Extras::read(metainfo),
+            extras: Extras::read(metainfo).boxed(),
         })
     }
 
@@ -166,56 +167,56 @@ impl Torrent {
     /// Tracker URLs in tiers (BEP 12), at most 200, each once. Not checked beyond being one word of
     /// text.
     pub fn trackers(&self) -> &[Vec<String>] {
-        &self.extras.trackers
+        &self.extras().trackers
     }
 
     /// Web seed URLs (BEP 19) as they stand in the file, at most 100.
     pub fn url_list(&self) -> &[String] {
-        &self.extras.url_list
+        &self.extras().url_list
     }
 
     /// The maker's comment, unchecked text: escape it before showing it.
     pub fn comment(&self) -> Option<&str> {
-        self.extras.comment.as_deref()
+        self.extras().comment.as_deref()
     }
 
     /// The program that made the torrent, unchecked text: escape it before showing it.
     pub fn created_by(&self) -> Option<&str> {
-        self.extras.created_by.as_deref()
+        self.extras().created_by.as_deref()
     }
 
     /// When the torrent was made, in seconds since 1970, as claimed.
     pub fn creation_date(&self) -> Option<i64> {
-        self.extras.creation_date
+        self.extras().creation_date
     }
 
     /// Hosts and ports of DHT nodes to start from (BEP 5), as claimed, at most 200.
     pub fn nodes(&self) -> &[(String, u16)] {
-        &self.extras.nodes
+        &self.extras().nodes
     }
 
     /// Info hashes (v1) of torrents that share files with this one, as claimed (BEP 38), from
     /// inside and outside of `info`, at most 200.
     pub fn similar(&self) -> &[Sha1] {
-        &self.extras.similar
+        &self.extras().similar
     }
 
     /// Names of sets of torrents that share files, unchecked text (BEP 38), from inside and outside
     /// of `info`, at most 200: escape them before showing them.
     pub fn collections(&self) -> &[String] {
-        &self.extras.collections
+        &self.extras().collections
     }
 
     /// The tracker or site that the torrent was made for, unchecked text: escape it before showing
     /// it. Part of `info`: the same files with another source are another torrent.
     pub fn source(&self) -> Option<&str> {
-        self.extras.source.as_deref()
+        self.extras().source.as_deref()
     }
 
     /// The character set that names claim to be in, unchecked text; they are read as UTF-8 whatever
     /// it says.
     pub fn encoding(&self) -> Option<&str> {
-        self.extras.encoding.as_deref()
+        self.extras().encoding.as_deref()
     }
 
     /// The root of the hash tree over the file at this place of [`Torrent::files`] (BEP 52):
@@ -234,6 +235,10 @@ impl Torrent {
     /// The raw `info` dictionary, as other peers may ask for it (BEP 9).
     pub fn info_bytes(&self) -> &[u8] {
         &self.info
+    }
+
+    fn extras(&self) -> &Extras {
+        self.extras.as_deref().unwrap_or(&extras::NONE)
     }
 
     pub(crate) fn layout(&self) -> &Layout {

@@ -1,7 +1,7 @@
 //! What a shard is told about a torrent that it shall own.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::base::ids::TorrentId;
@@ -64,7 +64,7 @@ pub(crate) struct Addition {
     pub(crate) id: TorrentId,
     pub(crate) torrent: Arc<Torrent>,
     /// The directory below which the torrent's files lie.
-    pub(crate) directory: PathBuf,
+    pub(crate) directory: Arc<Path>,
     pub(crate) allocation: Allocation,
     pub(crate) write_mode: WriteMode,
     pub(crate) order: PieceOrder,

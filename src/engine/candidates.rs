@@ -178,6 +178,11 @@ impl Candidates {
         endpoint.into_iter().chain(whole).any(|until| *until > now)
     }
 
+    /// Nobody is known and nobody is banned.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.known.is_empty() && self.banned.is_empty() && self.banned_addresses.is_empty()
+    }
+
     /// Candidates that are not connected.
     pub(crate) fn waiting_count(&self) -> usize {
         self.due.len()

@@ -4,7 +4,7 @@
 //! of one torrent may finish in any order; the engine never has two writes of the same bytes under
 //! way.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::base::buffer::SharedBuf;
@@ -39,7 +39,7 @@ pub(crate) enum DiskOp {
     /// Look at the torrent's files (creating none): answered by `Opened`. First job of a torrent.
     Open {
         torrent: Arc<Torrent>,
-        directory: PathBuf,
+        directory: Arc<Path>,
         allocation: Allocation,
         write_mode: WriteMode,
     },

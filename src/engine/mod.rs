@@ -165,7 +165,7 @@ impl Engine {
         self.now = now;
         let Some(state) = self.turn.conns.get_mut(conn.0) else { return };
         let Stage::Dialling { swarm } = state.stage else { return };
-        let Some(owner) = self.swarms.get(swarm) else { return };
+        let Some(owner) = self.swarms.awake(swarm) else { return };
         state.greeting = owner.greeting(state.address).encode().into();
         state.stage = Stage::Greeted { swarm, heard: Heard::new() };
         self.turn.gate.dialled();
@@ -262,7 +262,7 @@ impl Engine {
     pub(crate) fn handle_disk(&mut self, now: Instant, job: JobId, reply: DiskReply) {
         self.now = now;
         let Some(owner) = self.turn.job_done(job) else { return };
-        if self.swarms.get(owner.swarm).is_none() {
+        if !self.swarms.has(owner.swarm) {
             return self.turn.settle_job(owner.purpose);
         }
         self.contain(owner.swarm, |swarm, turn| {
@@ -350,6 +350,7 @@ impl Engine {
         for slot in self.swarms.timed_out(now) {
             self.contain(slot, |swarm, turn| swarm.handle_timeout(now, turn));
         }
+        self.swarms.doze(now, &mut self.turn);
         if self.udp.poll_timeout().is_some_and(|at| at <= now) {
             self.udp.handle_timeout(now, &mut self.turn.rng);
             self.drain_udp(now);
@@ -443,7 +444,7 @@ impl Engine {
             // There may be more questions behind this one.
             self.swarms.mark(slot);
         }
-        if let Some(left) = self.swarms.settle(slot, &self.turn) {
+        if let Some(left) = self.swarms.settle(now, slot, &self.turn) {
             if let Some(Leave::Removed(ticket)) = left.leave {
                 self.reply_done(ticket);
             }

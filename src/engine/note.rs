@@ -5,7 +5,7 @@
 //! annex answers each grant with a report. Whoever hears nothing for `ANNEX_TIMEOUT` gives the
 //! other up, so a lost note costs time and nothing else.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::base::ids::TorrentId;
@@ -49,7 +49,7 @@ pub(crate) enum Word {
 #[derive(Debug)]
 pub(crate) struct Enlistment {
     pub(crate) torrent: Arc<Torrent>,
-    pub(crate) directory: PathBuf,
+    pub(crate) directory: Arc<Path>,
     pub(crate) allocation: Allocation,
     /// The same as the owner's: to peers they are one.
     pub(crate) peer_id: [u8; 20],
@@ -63,7 +63,7 @@ impl Enlistment {
         Addition {
             id,
             torrent: Arc::clone(&self.torrent),
-            directory: self.directory.clone(),
+            directory: Arc::clone(&self.directory),
             allocation: self.allocation,
             // Helpers write nothing.
             write_mode: WriteMode::default(),

@@ -3,8 +3,11 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
 
 use crate::base::ids::ShardId;
+use crate::base::ids::TorrentId;
 use crate::base::payload::Mapped;
 use crate::base::payload::Payload;
 use crate::base::slots::SlotId;
@@ -12,7 +15,10 @@ use crate::base::status::FileStatus;
 use crate::base::status::TorrentStatus;
 use crate::base::status::TrackerErrorClass;
 use crate::base::storage_error::StorageError;
+use crate::content::torrent::Torrent;
 use crate::content::wanted::ChoiceError;
+use crate::engine::add::Allocation;
+use crate::engine::add::WriteMode;
 use crate::engine::alert::Alert;
 use crate::engine::command::Ticket;
 use crate::engine::disk::DiskJob;
@@ -51,6 +57,17 @@ pub(crate) enum Output {
     Move { conn: ConnId, to: ShardId, parcel: Box<Parcel> },
     /// Answered by `handle_disk`.
     Disk(DiskJob),
+    /// The torrent sleeps: nothing of it is asked for before it rises, so nothing need be kept. All
+    /// its files are there under their final names.
+    Rest { torrent: TorrentId },
+    /// A torrent that rests may be asked for again; as in its first job.
+    Rise {
+        torrent: TorrentId,
+        description: Arc<Torrent>,
+        directory: Arc<Path>,
+        allocation: Allocation,
+        write_mode: WriteMode,
+    },
     /// GET this URL on the bounded pool; answered by `handle_http`.
     Http { query: QueryId, url: String },
     /// Resolve this name on the bounded pool; answered by `handle_resolved`.

@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering;
 
 use crossbeam::channel::Receiver;
 use crossbeam::channel::Sender;
-use crossbeam::channel::bounded;
+use crossbeam::channel::unbounded;
 
 use crate::base::ids::ShardId;
 use crate::engine::alert::Alert;
@@ -22,7 +22,9 @@ use crate::engine::alert::AlertKind;
 /// The shard's end.
 #[derive(Debug)]
 pub(crate) struct AlertSender {
+    /// Grows and shrinks with what waits; the shard keeps to `depth` by itself.
     queue: Sender<Alert>,
+    depth: usize,
     offered: Arc<AtomicU64>,
 }
 
@@ -46,10 +48,10 @@ struct Next {
 
 /// Both ends of the queue of `shard`, for `depth` alerts whose numbers begin with `first`.
 pub(crate) fn alert_queue(shard: ShardId, depth: usize, first: u64) -> (AlertSender, AlertReader) {
-    let (to_reader, queue) = bounded(depth);
+    let (to_reader, queue) = unbounded();
     let offered = Arc::new(AtomicU64::new(first));
     let next = Arc::new(Mutex::new(Next { sequence: first, held: None }));
-    let sender = AlertSender { queue: to_reader, offered: Arc::clone(&offered) };
+    let sender = AlertSender { queue: to_reader, depth, offered: Arc::clone(&offered) };
     (sender, AlertReader { shard, queue, offered, next })
 }
 
@@ -57,7 +59,10 @@ impl AlertSender {
     /// Puts the alert into the queue, or loses it when that is full. Never blocks.
     pub(crate) fn offer(&self, alert: Alert) {
         let next = alert.sequence + 1;
-        let _ = self.queue.try_send(alert);
+        if self.queue.len() < self.depth {
+            // Without readers nobody misses it.
+            let _ = self.queue.send(alert);
+        }
         // After the send: a reader that sees this number and an empty queue knows of a loss.
         self.offered.store(next, Ordering::Release);
     }

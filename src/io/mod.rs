@@ -7,6 +7,7 @@ pub(crate) mod blocking;
 pub(crate) mod clock;
 pub(crate) mod cpus;
 pub(crate) mod doorbell;
+pub(crate) mod heap;
 pub(crate) mod interfaces;
 pub(crate) mod link;
 pub(crate) mod mapping;

@@ -108,7 +108,7 @@ impl Session {
         let addition = Addition {
             id: entry.id,
             torrent: add.torrent,
-            directory: add.directory,
+            directory: self.registry.shared(&add.directory),
             allocation: add.allocation,
             write_mode: add.write_mode,
             order: add.order,

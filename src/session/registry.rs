@@ -6,6 +6,7 @@
 )]
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
@@ -40,6 +41,8 @@ struct Book {
     seekers: Vec<Arc<Entry>>,
     loads: Vec<Load>,
     next_id: u64,
+    /// Where the last torrent was added.
+    directory: Arc<Path>,
     rng: Rng,
 }
 
@@ -58,6 +61,7 @@ impl Registry {
             seekers: Vec::new(),
             loads,
             next_id: 1,
+            directory: Path::new("").into(),
             rng: Rng::new(seed),
         };
         Registry { book: Mutex::new(book), directory }
@@ -91,6 +95,15 @@ impl Registry {
             book.seekers.push(Arc::clone(&entry));
         }
         Ok(entry)
+    }
+
+    /// The directory, in one copy for torrents that are added to it one after the other.
+    pub(crate) fn shared(&self, directory: &Path) -> Arc<Path> {
+        let mut book = self.lock();
+        if *book.directory != *directory {
+            book.directory = directory.into();
+        }
+        Arc::clone(&book.directory)
     }
 
     /// The torrent has left its shard, or never got there.

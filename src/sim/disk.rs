@@ -301,7 +301,7 @@ fn failure(operation: StorageOperation, errno: Option<i32>, what: &str) -> Stora
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
+    use std::path::Path;
 
     use super::*;
     use crate::engine::add::WriteMode;
@@ -316,7 +316,7 @@ mod tests {
     fn open(bundle: &Bundle) -> DiskOp {
         let torrent = Arc::clone(&bundle.torrent);
         let (allocation, write_mode) = (Allocation::Sparse, WriteMode::Cached);
-        DiskOp::Open { torrent, directory: PathBuf::new(), allocation, write_mode }
+        DiskOp::Open { torrent, directory: Path::new("").into(), allocation, write_mode }
     }
 
     fn create() -> DiskOp {

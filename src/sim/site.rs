@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -186,7 +186,7 @@ impl Site {
         let addition = Addition {
             id,
             torrent: Arc::clone(&placed.bundle.given),
-            directory: PathBuf::from("simulated"),
+            directory: Path::new("simulated").into(),
             allocation: Allocation::Full,
             write_mode: WriteMode::Cached,
             order: placed.order,

@@ -98,6 +98,16 @@ impl Announcer {
         self.swarms.iter().all(Trackers::is_idle)
     }
 
+    /// Nothing waits to be polled.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.swarms.iter().all(Trackers::is_quiet) && !self.is_stopping
+    }
+
+    /// There are no trackers: nothing is worth keeping.
+    pub(crate) fn is_bare(&self) -> bool {
+        self.swarms.iter().all(Trackers::is_bare)
+    }
+
     /// The trackers as their torrent sees them, swarm by swarm, in the order in which they are
     /// asked.
     pub(crate) fn status(&self, now: Instant) -> Vec<TrackerStatus> {

@@ -89,6 +89,7 @@ impl Trackers {
             trackers.extend(fresh.take(TRACKER_MAX - first));
             rng.shuffle(trackers.get_mut(first..).unwrap_or_default());
         }
+        trackers.shrink_to_fit();
         Trackers {
             info_hash,
             trackers,
@@ -163,6 +164,16 @@ impl Trackers {
     /// Neither asking nor waiting for anything.
     pub(crate) fn is_idle(&self) -> bool {
         self.phase == Phase::Idle
+    }
+
+    /// Nothing waits to be polled.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.events.is_empty()
+    }
+
+    /// There are none.
+    pub(crate) fn is_bare(&self) -> bool {
+        self.trackers.is_empty()
     }
 
     /// The trackers as their torrent sees them, in the order in which they are asked.

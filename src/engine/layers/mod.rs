@@ -103,6 +103,11 @@ impl Layers {
         torrent.piece_root(piece).or_else(|| self.tree_of(piece)?.root_of(piece.as_u32()))
     }
 
+    /// Nothing is fetched and nothing was: the torrent came with all its layers.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.trees.is_empty() && self.poll_timeout().is_none()
+    }
+
     /// The pieces that can be verified by v2, where that is not all of them.
     pub(crate) fn verifiable(&self) -> Option<&Bitfield> {
         self.verifiable.as_ref()

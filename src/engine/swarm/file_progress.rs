@@ -40,6 +40,18 @@ impl FileProgress {
         self.seen = seen;
     }
 
+    /// Whether every file is there under its final name and with its length.
+    pub(crate) fn are_all_final(&self, torrent: &Torrent) -> bool {
+        let entries = torrent.files();
+        let mut files = self.seen.iter().zip(entries);
+        self.seen.len() == entries.len() && files.all(|(seen, entry)| *seen == finished(entry))
+    }
+
+    /// Takes it for granted.
+    pub(crate) fn set_all_final(&mut self, torrent: &Torrent) {
+        self.seen = torrent.files().iter().map(finished).collect();
+    }
+
     /// The pieces that may be on disk: those whose every byte lies in a file that is long enough
     /// (F3), or aside where another part of the piece lies in a file.
     pub(crate) fn plausible(&self, torrent: &Torrent) -> Bitfield {
@@ -204,5 +216,13 @@ impl FileProgress {
         {
             *seen = FileSeen::Final { length };
         }
+    }
+}
+
+/// What is seen of a file that is finished.
+fn finished(entry: &FileEntry) -> FileSeen {
+    match entry.is_on_disk() {
+        true => FileSeen::Final { length: entry.length() },
+        false => FileSeen::Missing,
     }
 }

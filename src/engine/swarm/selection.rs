@@ -48,6 +48,11 @@ impl Selection {
         &self.priorities
     }
 
+    /// Whether everything was chosen and the picker knows it: as if nobody had chosen.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.choice == FileChoice::All && self.is_applied() && self.uncounted.is_empty()
+    }
+
     /// Whether the picker knows it all.
     pub(crate) fn is_applied(&self) -> bool {
         self.walk.is_none()

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -159,9 +158,11 @@ pub(crate) struct Swarm {
     pub(crate) is_due: bool,
     /// The engine's timer for this swarm.
     pub(crate) timer: Option<Instant>,
-    directory: PathBuf,
-    allocation: Allocation,
-    write_mode: WriteMode,
+    /// On the engine's list of swarms that may fall asleep.
+    pub(crate) is_drowsy: bool,
+    pub(super) directory: Arc<Path>,
+    pub(super) allocation: Allocation,
+    pub(super) write_mode: WriteMode,
 }
 
 /// Figures are published at most this often (D15).
@@ -232,6 +233,7 @@ impl Swarm {
             is_hashing: false,
             is_due: false,
             timer: None,
+            is_drowsy: false,
             torrent: addition.torrent,
             directory: addition.directory,
             allocation: addition.allocation,
@@ -261,7 +263,7 @@ impl Swarm {
         }
     }
 
-    pub(crate) fn directory(&self) -> &Path {
+    pub(crate) fn directory(&self) -> &Arc<Path> {
         &self.directory
     }
 
@@ -276,7 +278,7 @@ impl Swarm {
         self.naming = 0;
         let op = DiskOp::Open {
             torrent: Arc::clone(&self.torrent),
-            directory: self.directory.clone(),
+            directory: Arc::clone(&self.directory),
             allocation: self.allocation,
             write_mode: self.write_mode,
         };

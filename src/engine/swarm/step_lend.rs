@@ -48,7 +48,7 @@ impl Swarm {
         let Some(grant) = self.grant_to(turn, helper) else { return };
         let enlistment = Enlistment {
             torrent: Arc::clone(&self.torrent),
-            directory: self.directory().to_owned(),
+            directory: Arc::clone(self.directory()),
             allocation: self.allocation(),
             peer_id: self.peer_id,
             grant,

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
+use std::time::Duration;
 
 use hashbrown::HashMap;
 
@@ -23,6 +24,7 @@ use crate::engine::note::Enlistment;
 use crate::engine::note::Note;
 use crate::engine::note::Word;
 use crate::engine::swarm::annex::Annex;
+use crate::engine::swarm::sleeper::Sleeper;
 use crate::engine::swarm::state::Phase;
 use crate::engine::swarm::state::Swarm;
 use crate::engine::to_ring::Output;
@@ -32,10 +34,16 @@ use crate::engine::turn::Turn;
 const CONTAINED: &str =
     "a bug in the engine was contained; please report it, then resume the torrent";
 
+/// A torrent sleeps when it had nothing to do for so long: who comes and goes every second is not
+/// worth the way there and back.
+const SLEEP_AFTER: Duration = Duration::from_secs(2);
+/// Torrents that fall asleep in one turn: some 20 us.
+const DOZE_MAX: usize = 64;
+
 /// All swarms, who has something due this turn, and when each wakes.
 #[derive(Debug, Default)]
 pub(crate) struct Swarms {
-    all: Slots<Swarm>,
+    all: Slots<Berth>,
     by_id: BTreeMap<TorrentId, SlotId>,
     by_hash: HashMap<Sha1, SlotId>,
     /// Swarms with something due this turn.
@@ -43,13 +51,40 @@ pub(crate) struct Swarms {
     /// Swarms that a budget refused.
     starved: BTreeSet<SlotId>,
     timers: BTreeSet<(Instant, SlotId)>,
+    /// Swarms that may fall asleep, and when; rising.
+    drowsy: VecDeque<(Instant, SlotId)>,
     annex_count: usize,
+}
+
+/// A torrent's place: most of thousands have nothing to do, and are kept small.
+#[derive(Debug)]
+enum Berth {
+    Awake(Box<Swarm>),
+    Asleep(Sleeper),
+}
+
+impl Berth {
+    fn awake(&self) -> Option<&Swarm> {
+        match self {
+            Berth::Awake(swarm) => Some(swarm),
+            Berth::Asleep(_) => None,
+        }
+    }
+
+    fn awake_mut(&mut self) -> Option<&mut Swarm> {
+        match self {
+            Berth::Awake(swarm) => Some(swarm),
+            Berth::Asleep(_) => None,
+        }
+    }
 }
 
 impl Swarms {
     pub(crate) fn insert(&mut self, now: Instant, turn: &mut Turn, addition: Addition) -> SlotId {
         let (id, names) = (addition.id, addition.torrent.info_hashes());
-        let slot = self.all.insert_with(|slot| Swarm::new(slot, addition, now, turn));
+        let slot = self
+            .all
+            .insert_with(|slot| Berth::Awake(Box::new(Swarm::new(slot, addition, now, turn))));
         self.by_id.insert(id, slot);
         self.by_hash.extend(names.swarms().map(|name| (name, slot)));
         slot
@@ -62,23 +97,30 @@ impl Swarms {
 
     /// The torrent that sends most, of those that another shard could serve as well.
     fn hottest(&mut self, now: Instant) -> Option<SlotId> {
-        let able = self.all.iter_mut().filter(|(_, swarm)| swarm.may_lend(now));
+        let awake =
+            self.all.iter_mut().filter_map(|(slot, berth)| Some((slot, berth.awake_mut()?)));
+        let able = awake.filter(|(_, swarm)| swarm.may_lend(now));
         let rated = able.map(|(slot, swarm)| (swarm.sent.per_second(now), slot));
         rated.max().map(|(_, slot)| slot)
     }
 
     /// Whether strangers who name this torrent belong here.
     pub(crate) fn serves(&self, info_hash: &Sha1) -> bool {
-        let swarm = self.by_hash(info_hash).and_then(|slot| self.get(slot));
-        swarm.is_some_and(Swarm::takes_strangers)
+        let berth = self.by_hash(info_hash).and_then(|slot| self.all.get(slot));
+        berth.is_some_and(|berth| berth.awake().is_none_or(Swarm::takes_strangers))
     }
 
     pub(crate) fn len(&self) -> usize {
         self.all.len()
     }
 
-    pub(crate) fn get(&self, slot: SlotId) -> Option<&Swarm> {
-        self.all.get(slot)
+    pub(crate) fn has(&self, slot: SlotId) -> bool {
+        self.all.get(slot).is_some()
+    }
+
+    /// Unless it sleeps.
+    pub(crate) fn awake(&self, slot: SlotId) -> Option<&Swarm> {
+        self.all.get(slot).and_then(Berth::awake)
     }
 
     pub(crate) fn by_id(&self, id: TorrentId) -> Option<SlotId> {
@@ -102,6 +144,7 @@ impl Swarms {
         slot: SlotId,
         work: impl FnOnce(&mut Swarm, &mut Turn) -> R,
     ) -> Option<R> {
+        self.wake(now, turn, slot);
         self.mark(slot);
         self.contain_quietly(now, turn, slot, work)
     }
@@ -115,7 +158,7 @@ impl Swarms {
         slot: SlotId,
         work: impl FnOnce(&mut Swarm, &mut Turn) -> R,
     ) -> Option<R> {
-        let swarm = self.all.get_mut(slot)?;
+        let swarm = self.all.get_mut(slot)?.awake_mut()?;
         let result = catch_unwind(AssertUnwindSafe(|| work(swarm, turn)));
         if result.is_err() {
             break_swarm(now, turn, swarm);
@@ -123,8 +166,36 @@ impl Swarms {
         result.ok()
     }
 
+    fn wake(&mut self, now: Instant, turn: &mut Turn, slot: SlotId) {
+        let Some(berth) = self.all.get_mut(slot) else { return };
+        if let Berth::Asleep(_) = berth {
+            // For a moment nobody is there: the one who slept becomes the one who is awake.
+            let Some(Berth::Asleep(asleep)) = self.all.take(slot) else { return };
+            let swarm = Swarm::wake(slot, asleep, now, turn);
+            self.all.put(slot, Berth::Awake(Box::new(swarm)));
+        }
+    }
+
+    /// Lets those sleep that had nothing to do for a while. Some at a time.
+    pub(crate) fn doze(&mut self, now: Instant, turn: &mut Turn) {
+        for _ in 0..DOZE_MAX {
+            let Some((at, slot)) = self.drowsy.front().copied() else { return };
+            if at > now {
+                return;
+            }
+            self.drowsy.pop_front();
+            let Some(swarm) = self.all.get_mut(slot).and_then(Berth::awake_mut) else { continue };
+            swarm.is_drowsy = false;
+            if swarm.may_sleep(now)
+                && let Some(Berth::Awake(swarm)) = self.all.take(slot)
+            {
+                self.all.put(slot, Berth::Asleep(swarm.sleep(turn)));
+            }
+        }
+    }
+
     pub(crate) fn mark(&mut self, slot: SlotId) {
-        if let Some(swarm) = self.all.get_mut(slot)
+        if let Some(swarm) = self.all.get_mut(slot).and_then(Berth::awake_mut)
             && !swarm.is_due
         {
             swarm.is_due = true;
@@ -135,7 +206,7 @@ impl Swarms {
     /// The next swarm to be flushed.
     pub(crate) fn pop_due(&mut self) -> Option<SlotId> {
         let slot = self.due.pop_front()?;
-        if let Some(swarm) = self.all.get_mut(slot) {
+        if let Some(swarm) = self.all.get_mut(slot).and_then(Berth::awake_mut) {
             swarm.is_due = false;
         }
         Some(slot)
@@ -204,8 +275,8 @@ impl Swarms {
 
     /// The swarm was flushed: sees to its timer and to its hunger. A swarm that has left is
     /// returned.
-    pub(crate) fn settle(&mut self, slot: SlotId, turn: &Turn) -> Option<Swarm> {
-        let swarm = self.all.get_mut(slot)?;
+    pub(crate) fn settle(&mut self, now: Instant, slot: SlotId, turn: &Turn) -> Option<Box<Swarm>> {
+        let swarm = self.all.get_mut(slot)?.awake_mut()?;
         if swarm.is_starved {
             self.starved.insert(slot);
         }
@@ -223,11 +294,15 @@ impl Swarms {
                 turn.directory.learn(name, turn.shard);
             }
         }
+        if !swarm.is_drowsy && swarm.may_sleep(now) {
+            swarm.is_drowsy = true;
+            self.drowsy.push_back((now + SLEEP_AFTER, slot));
+        }
         if swarm.phase != Phase::Left {
             return None;
         }
         self.starved.remove(&slot);
-        let left = self.all.remove(slot)?;
+        let Some(Berth::Awake(left)) = self.all.remove(slot) else { return None };
         self.annex_count -= usize::from(left.annex.is_some());
         self.by_id.remove(&left.id);
         for name in left.names().swarms() {
@@ -244,7 +319,9 @@ impl Swarms {
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        self.timers.first().map(|(at, _)| *at)
+        let timer = self.timers.first().map(|(at, _)| *at);
+        let drowsy = self.drowsy.front().map(|(at, _)| *at);
+        timer.into_iter().chain(drowsy).min()
     }
 }
 
@@ -264,3 +341,6 @@ fn break_swarm(now: Instant, turn: &mut Turn, swarm: &mut Swarm) {
     swarm.phase = if must_go { Phase::Left } else { Phase::Broken };
     swarm.error = Some(CONTAINED.to_owned());
 }
+
+// A torrent without anything to do must stay small: there are many thousands of them.
+const _: () = assert!(size_of::<Berth>() <= 160);

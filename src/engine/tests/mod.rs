@@ -1,7 +1,7 @@
 //! Two engines, one wire and a made-up clock: the engine as a whole.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -83,7 +83,7 @@ impl Pair {
             let addition = Addition {
                 id: TorrentId(1),
                 torrent: Arc::clone(&torrent),
-                directory: PathBuf::new(),
+                directory: Path::new("").into(),
                 allocation: Allocation::Full,
                 write_mode: WriteMode::Cached,
                 order: PieceOrder::RarestFirst,
@@ -297,7 +297,7 @@ fn a_strangers_handshake_may_come_byte_by_byte() {
     pair.run(20, |pair| pair.hosts[0].alerts.contains(&AlertKind::Finished));
     let engine = &mut pair.hosts[0].engine;
     let slot = engine.swarms.by_id(TorrentId(1)).expect("it was added");
-    let info_hash = engine.swarms.get(slot).expect("it is there").names().primary();
+    let info_hash = engine.swarms.awake(slot).expect("it is there").names().primary();
     let stranger = SocketAddr::from(([10, 0, 0, 9], 9));
     let conn = engine.handle_accepted(pair.now, stranger).expect("there is room");
     for byte in Handshake::ours(info_hash, [7; 20]).encode() {
@@ -344,4 +344,5 @@ fn a_file_that_could_not_be_named_is_named_after_a_resume() {
     pair.run(5_000, |pair| pair.hosts[1].is_finished());
 }
 
+mod asleep;
 mod versions;

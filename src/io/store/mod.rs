@@ -7,13 +7,14 @@ mod lanes;
 pub(crate) mod mapped;
 mod open_files;
 mod parts;
-mod place;
+pub(crate) mod place;
 mod pool_work;
 mod progress;
 mod queue;
 mod shelf;
 pub(crate) mod state;
 mod step_move;
+mod step_rest;
 mod step_serve;
 mod step_sync;
 

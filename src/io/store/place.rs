@@ -40,11 +40,11 @@ use crate::io::store::parts;
 const SPACE_MARGIN: u64 = 16 * 1024 * 1024;
 
 /// Where a torrent lies.
-pub(super) struct Place {
-    pub(super) torrent: Arc<Torrent>,
-    pub(super) directory: PathBuf,
-    pub(super) allocation: Allocation,
-    pub(super) write_mode: WriteMode,
+pub(crate) struct Place {
+    pub(crate) torrent: Arc<Torrent>,
+    pub(crate) directory: Arc<Path>,
+    pub(crate) allocation: Allocation,
+    pub(crate) write_mode: WriteMode,
 }
 
 /// Under which name a file is on disk.

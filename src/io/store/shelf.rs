@@ -58,6 +58,18 @@ impl Shelf {
         }
     }
 
+    /// Of a torrent whose files are all there under their final names.
+    pub(super) fn finished(place: Arc<Place>) -> Shelf {
+        let name = |entry: &FileEntry| if entry.is_on_disk() { Name::Final } else { Name::None };
+        let names = place.torrent.files().iter().map(name).collect();
+        Shelf { names, ..Shelf::new(place) }
+    }
+
+    /// Nothing is under way or owed to the disk.
+    pub(super) fn is_idle(&self) -> bool {
+        self.job_count == 0 && self.dirty.is_empty() && self.closing.is_none()
+    }
+
     pub(super) fn names(&self) -> Arc<[Name]> {
         self.names.as_slice().into()
     }

@@ -65,7 +65,7 @@ impl World {
     }
 
     fn open_for(&mut self, write_mode: WriteMode) -> DiskReply {
-        let (directory, allocation) = (self.dir.path().to_owned(), Allocation::Full);
+        let (directory, allocation) = (self.dir.path().into(), Allocation::Full);
         self.run(DiskOp::Open { torrent: torrent(), directory, allocation, write_mode })
     }
 
@@ -286,7 +286,7 @@ fn padding_reads_as_zeros_and_is_never_written() {
     let directory = world.dir.path().to_owned();
     let torrent = Arc::new(Torrent::parse(&raw).unwrap());
     let (allocation, write_mode) = (Allocation::Sparse, WriteMode::Cached);
-    world.run(DiskOp::Open { torrent, directory, allocation, write_mode });
+    world.run(DiskOp::Open { torrent, directory: directory.into(), allocation, write_mode });
     assert!(matches!(world.run(create(0..3)), DiskReply::Done));
     assert!(matches!(world.run(write(0, 20_000)), DiskReply::Done));
     assert!(matches!(world.run(DiskOp::Read { offset: 1000, length: 1 }), DiskReply::Read(_)));
@@ -407,4 +407,25 @@ fn pad_torrent() -> Vec<u8> {
          12:piece lengthi16384e6:pieces40:{pieces}ee"
     )
     .into_bytes()
+}
+
+#[test]
+fn who_rests_holds_no_descriptor_and_reads_again_when_it_rises() {
+    let mut world = World::created();
+    assert!(matches!(world.run(write(0, 3_000_000)), DiskReply::Done));
+    assert!(matches!(world.run(DiskOp::Sync), DiskReply::Done));
+    for file in [0, 2, 3] {
+        assert!(matches!(world.run(DiskOp::Finish { file: FileIndex(file) }), DiskReply::Done));
+    }
+    let is_open = |world: &mut World| world.store.files.get((ID, Spot::File(FileIndex(0))), false);
+    assert!(is_open(&mut world).is_some());
+    world.store.rest(ID);
+    assert!(is_open(&mut world).is_none() && world.store.shelves.is_empty());
+    let directory = world.dir.path().into();
+    let (allocation, write_mode) = (Allocation::Full, WriteMode::Cached);
+    world.store.rise(ID, Place { torrent: torrent(), directory, allocation, write_mode });
+    match world.run(DiskOp::Read { offset: 2_999_990, length: 10 }) {
+        DiskReply::Read(data) => assert_eq!(data.bytes(), pattern(2_999_990, 10)),
+        other => panic!("{other:?}"),
+    }
 }

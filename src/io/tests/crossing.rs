@@ -72,7 +72,7 @@ impl World {
         let addition = Addition {
             id,
             torrent: Arc::clone(torrent),
-            directory: directory.to_owned(),
+            directory: directory.into(),
             allocation: Allocation::Full,
             write_mode: WriteMode::Cached,
             order: PieceOrder::RarestFirst,

@@ -67,7 +67,7 @@ impl House {
         let addition = Addition {
             id: TorrentId(1),
             torrent: Arc::clone(torrent),
-            directory: dir.to_owned(),
+            directory: dir.into(),
             allocation: Allocation::Full,
             write_mode: WriteMode::Cached,
             order: PieceOrder::RarestFirst,

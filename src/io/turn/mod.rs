@@ -8,6 +8,7 @@ pub(crate) mod load;
 pub(crate) mod meter;
 mod pace;
 pub(crate) mod passes;
+pub(crate) mod quiet;
 pub(crate) mod state;
 mod step_obey;
 
@@ -35,12 +36,15 @@ use crate::io::sockets::SocketEvent;
 use crate::io::turn::pace::STEP;
 use crate::io::turn::pace::TAKING;
 use crate::io::turn::passes::Passes;
+use crate::io::turn::quiet::Trim;
 use crate::io::turn::state::Parts;
 use crate::io::turn::state::Pump;
 
 /// The longest wait while the pool for files is full of other shards' errands: nobody rings when
 /// it has room again.
 const POOL_WAIT: Duration = Duration::from_millis(10);
+/// Bytes of idle buffers given back per quiet second: well below a millisecond.
+const RELEASE_BYTES: usize = 8 * 1024 * 1024;
 /// Letters taken per turn.
 const LETTER_MAX: usize = 64;
 /// Time for the last completions when a shard ends.
@@ -176,6 +180,12 @@ impl Pump {
         let before = self.load.last();
         let Some(own) = self.load.handle_turn(now) else { return };
         self.has_news |= own != before;
+        let store = &self.parts.store;
+        match self.trimmer.handle_load(own, store.has_idle_buffers()) {
+            Trim::Nothing => {}
+            Trim::Buffers => store.release_buffers(RELEASE_BYTES),
+            Trim::Heap => store.trim_heap(),
+        }
         let all = self.parts.stats.iter().map(|stats| stats.read().busy_permille);
         let mut loads: Vec<u16> = all.map(|load| u16::try_from(load).unwrap_or(u16::MAX)).collect();
         if let Some(load) = loads.get_mut(self.parts.shard.as_usize()) {

@@ -32,6 +32,7 @@ use crate::io::turn::load::LoadMeter;
 use crate::io::turn::meter::TurnMeter;
 use crate::io::turn::pace::Pace;
 use crate::io::turn::passes::Passes;
+use crate::io::turn::quiet::Trimmer;
 
 /// What a pump is made of. Everything in it belongs to the shard's thread.
 pub(crate) struct Parts {
@@ -68,6 +69,7 @@ pub(crate) struct Pump {
     pub(super) passes: Passes,
     pub(super) publish_at: Instant,
     pub(super) load: LoadMeter,
+    pub(super) trimmer: Trimmer,
     /// Something happened that the published figures do not show.
     pub(super) has_news: bool,
 }
@@ -91,6 +93,7 @@ impl Pump {
             passes: Passes::new(now),
             publish_at: now,
             load: LoadMeter::new(now),
+            trimmer: Trimmer::new(),
             has_news: true,
         })
     }

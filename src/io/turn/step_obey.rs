@@ -13,6 +13,7 @@ use crate::engine::to_ring::Output;
 use crate::engine::to_ring::QueryError;
 use crate::engine::to_ring::QueryId;
 use crate::io::link::Letter;
+use crate::io::store::place::Place;
 use crate::io::trackers::Answer;
 use crate::io::trackers::Job;
 use crate::io::turn::state::Parts;
@@ -52,6 +53,11 @@ impl Pump {
                 let length = job.op.length();
                 store.submit(ring, job);
                 return length.div_ceil(BLOCK_LEN as usize);
+            }
+            Output::Rest { torrent } => store.rest(torrent),
+            Output::Rise { torrent, description, directory, allocation, write_mode } => {
+                let place = Place { torrent: description, directory, allocation, write_mode };
+                store.rise(torrent, place);
             }
             Output::Alert(alert) => alerts.offer(alert),
             Output::Connect { conn, address } => {

@@ -20,7 +20,7 @@ const ALL: [FileIndex; 4] = [FileIndex(0), FileIndex(1), FileIndex(2), FileIndex
 
 fn place(directory: &Path, allocation: Allocation) -> Place {
     let write_mode = WriteMode::Cached;
-    Place { torrent: torrent(), directory: directory.to_owned(), allocation, write_mode }
+    Place { torrent: torrent(), directory: directory.into(), allocation, write_mode }
 }
 
 fn names(seen: &[FileSeen]) -> Vec<Name> {
@@ -127,8 +127,8 @@ fn more_than_the_device_holds_is_refused_before_anything_is_made() {
     let torrent = Torrent::parse(&maker.finish(&vec![Sha1::of(b""); 1 << 18]).unwrap()).unwrap();
     let directory = dir.path().to_owned();
     let allocation = Allocation::Full;
-    let write_mode = WriteMode::Cached;
-    let place = Place { torrent: Arc::new(torrent), directory, allocation, write_mode };
+    let (torrent, directory) = (Arc::new(torrent), directory.into());
+    let place = Place { torrent, directory, allocation, write_mode: WriteMode::Cached };
     let error = place.create(&ALL[..1], &[Name::None]).unwrap_err();
     assert!(error.errno == Some(libc::ENOSPC) && error.message.contains("free space"), "{error}");
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);

@@ -1,0 +1,71 @@
+//! Giving memory back: what a busy time left in the pools and the heap goes back to the system once
+//! the shard is quiet. An engine that checked 10,000 torrents at its start would keep for ever what
+//! that took.
+
+/// Thousandths of a core above which a second is busy, and up to which it is quiet.
+const BUSY: u16 = 100;
+const QUIET: u16 = 20;
+/// Quiet seconds in a row before anything is given back: a pause is not an end.
+const PATIENCE: u32 = 3;
+
+/// What is to be given back now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Trim {
+    Nothing,
+    /// Buffers that nobody uses, some at a time.
+    Buffers,
+    /// What the heap keeps of what was freed.
+    Heap,
+}
+
+/// Decides by the load of each second.
+#[derive(Debug)]
+pub(crate) struct Trimmer {
+    /// Something may be left of a busy time.
+    was_busy: bool,
+    quiet_count: u32,
+}
+
+impl Trimmer {
+    pub(crate) fn new() -> Trimmer {
+        Trimmer { was_busy: true, quiet_count: 0 }
+    }
+
+    /// One more second went by with this load; `has_buffers` says whether any are idle.
+    pub(crate) fn handle_load(&mut self, load: u16, has_buffers: bool) -> Trim {
+        self.was_busy |= load >= BUSY;
+        self.quiet_count = if load <= QUIET { self.quiet_count.saturating_add(1) } else { 0 };
+        match self.was_busy && self.quiet_count >= PATIENCE {
+            false => Trim::Nothing,
+            true if has_buffers => Trim::Buffers,
+            true => {
+                self.was_busy = false;
+                Trim::Heap
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_a_busy_time_all_is_given_back_once_and_never_in_a_pause() {
+        let mut trimmer = Trimmer::new();
+        let loads = [900, 5, 5, 300, 5, 5, 5, 5, 5, 5, 50, 5, 5, 5, 200, 5, 5, 5];
+        let mut buffers = 2;
+        let trims: Vec<Trim> = loads
+            .into_iter()
+            .map(|load| {
+                let trim = trimmer.handle_load(load, buffers > 0);
+                buffers -= u32::from(trim == Trim::Buffers);
+                trim
+            })
+            .collect();
+        use Trim::Buffers as B;
+        use Trim::Heap as H;
+        use Trim::Nothing as N;
+        assert_eq!(trims, [N, N, N, N, N, N, B, B, H, N, N, N, N, N, N, N, N, H]);
+    }
+}
