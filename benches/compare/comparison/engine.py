@@ -40,8 +40,8 @@ class Job:
 class Engine:
     """Starts one kind of engine with settings that let it be fast.
 
-    `launch` gives a Program, `come_up` waits until it can take torrents, `add` adds them, `is_ready`
-    tells whether they are checked and it serves (a seed) or takes (a leech) blocks.
+    `come_up` waits until it can take torrents, `add` adds them, `is_ready` tells whether they are
+    checked and it serves (a seed) or takes (a leech) blocks.
     """
 
     name = ""
@@ -52,6 +52,8 @@ class Engine:
     has_input = False
     has_remote_control = True
     """It is up before it is given torrents; without, it checks from the moment it starts."""
+    settle_seconds = 0.5
+    """How long after it says that it is ready it is left alone."""
     is_floor = False
     """Not an engine: a bound. It does nothing but seeding and downloading."""
     starts_anew = False

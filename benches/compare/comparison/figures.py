@@ -1,4 +1,4 @@
-"""From results to what is shown: medians, spreads, ratios to coreswarm, and the reasons to doubt them."""
+"""From results to what is shown: medians, ratios to coreswarm, and reasons to doubt them."""
 
 from dataclasses import dataclass
 from dataclasses import field
@@ -65,9 +65,11 @@ def doubts(one):
     wanted = one.get("connections")
     served = one.get("connections_open", one.get("connections_served"))
     if wanted and served is not None and served < wanted:
-        yield f"only {served} of {wanted} connections were {'kept' if 'connections_open' in one else 'served'}"
+        done = "kept" if "connections_open" in one else "served"
+        yield f"only {served} of {wanted} connections were {done}"
     if one.get("torrents_ready", 0) < one.get("torrents_wanted", 0):
-        yield f"only {one['torrents_ready']} of {one['torrents_wanted']} torrents were served in time"
+        ready, wanted = one["torrents_ready"], one["torrents_wanted"]
+        yield f"only {ready} of {wanted} torrents were served in time"
     if one.get("pieces_wrong"):
         yield (
             "not every piece was right at the end"

@@ -1,4 +1,4 @@
-"""Installs the peers. What is there already stays as it is; what cannot be had is said and left out."""
+"""Installs the peers. What is there stays as it is; what cannot be had is said and left out."""
 
 import os
 import shutil

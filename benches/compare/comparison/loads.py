@@ -60,7 +60,8 @@ def seeding(connections):
 
 def downloading(connections):
     text = (
-        f"{connections} seeding peers serve a whole payload into a file that has its size and lies in the "
+        f"{connections} seeding peers serve a whole payload into a file that has its size and "
+        "lies in the "
         "page cache with a wrong byte in each piece. From the first request to the last block; the "
         "check before it is not counted."
     )
@@ -86,7 +87,8 @@ CHECK = Load(
 IDLE = Load(
     "idle",
     "Idle peers",
-    "Peers that have said hello and then nothing, before any payload was sent. Private memory over that "
+    "Peers that have said hello and then nothing, before any payload was sent. Private memory "
+    "over that "
     "before they came; CPU time while nothing happens.",
     (
         Metric("engine_private_bytes_per_connection", "KiB per peer", False, 2, 1 / 1024),
@@ -109,7 +111,8 @@ CHURN = Load(
 TORRENTS = Load(
     "torrents",
     "Idle torrents",
-    "Torrents of four pieces of 16 KiB, all checked and served, nobody connected. Private memory over "
+    "Torrents of four pieces of 16 KiB, all checked and served, nobody connected. Private memory "
+    "over "
     "that with one torrent; CPU time until all are served, and while nothing happens.",
     (
         Metric("private_bytes_per_torrent", "KiB per torrent", False, 2, 1 / 1024),

@@ -24,7 +24,7 @@ from comparison.records import read
 from comparison.trial import Trial
 
 TORRENT_PIECE = 16 << 10
-# In one process of an engine, in this order: memory of idle peers is counted before payload was sent.
+# In one process, in this order: memory of idle peers is counted before payload was sent.
 ON_A_SEED = ("check", "idle", "seed1", "seed10", "seed50", "seed200", "churn")
 # What the floor does.
 OF_A_FLOOR = ("seed1", "seed10", "seed50", "seed200", "download10", "download50")

@@ -25,8 +25,10 @@ def render(run, results, loads):
 def machine(run):
     rows = [f"- {name}: {value}" for name, value in run["machine"]]
     text = (
-        "Medians of all repetitions. `×` is how many times better coreswarm is in the same run, above 1 in its "
-        "favour. Differences below 15 % are noise. Engines ran in turn, each on one core, the load on another."
+        "Medians of all repetitions. `×` is how many times better coreswarm is in the same run, "
+        "above 1 in its "
+        "favour. Differences below 15 % are noise. Engines ran in turn, each on one core, the "
+        "load on another."
     )
     return [*rows, f"- command: `{run['command']}`", "", text]
 

@@ -31,8 +31,8 @@ FULL = {
     "idle_seconds": 3,
     "cycles": 20_000,
     "torrents": 5_000,
-    "torrents_seconds": 20,
-    "download_seconds": 30,
+    "torrents_seconds": 15,
+    "download_seconds": 20,
 }
 
 
@@ -94,8 +94,8 @@ def parse(words=None):
     add("--idle-seconds", type=int, help="how long idle engines are watched (default 3)")
     add("--cycles", type=int, help="of connect, handshake, reset (default 20000)")
     add("--torrents", type=int, help="idle ones (default 5000)")
-    add("--torrents-seconds", type=int, help="until when idle torrents must be served (default 20)")
-    add("--download-seconds", type=int, help="a download may take (default 30)")
+    add("--torrents-seconds", type=int, help="until when idle torrents must be served (default 15)")
+    add("--download-seconds", type=int, help="a download may take (default 20)")
     add("--minutes", type=float, default=60, help="begin nothing after so long (default 60)")
     add("--engine-core", type=int, default=0, help="(default 0)")
     add("--load-core", type=int, default=1, help="(default 1)")

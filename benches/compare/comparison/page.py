@@ -1,4 +1,4 @@
-"""The results as one HTML file that needs nothing else: plots, a table under each, how it was measured."""
+"""The results as one HTML file that needs nothing else: plots, a table under each."""
 
 from html import escape
 from pathlib import Path
@@ -44,11 +44,16 @@ def title(name, run):
 
 def head(run):
     facts = dict(run["machine"])
-    line = f"{facts['date']} · {facts['processor']} · {facts['instructions']} · {facts['kernel']} · commit {facts['commit']}"
+    facts["commit"] = f"commit {facts['commit']}"
+    names = ("date", "processor", "instructions", "kernel", "commit")
+    line = " · ".join(facts[name] for name in names)
     return (
-        f"<header><h1>coreswarm and other engines</h1><p class='facts'>{escape(line)}</p><p>Every engine had the "
-        "same loads in turn, pinned to one core, with the load generator on another. Bars are medians, dots single "
-        f"runs ({run['repetitions']} of each). <b>×</b> says how many times better coreswarm is in this run: above 1 "
+        f"<header><h1>coreswarm and other engines</h1><p class='facts'>{escape(line)}</p><p>"
+        "Every engine had the "
+        "same loads in turn, pinned to one core, with the load generator on another. Bars are "
+        "medians, dots single "
+        f"runs ({run['repetitions']} of each). <b>×</b> says how many times better coreswarm is "
+        "in this run: above 1 "
         "in its favour. Differences below 15&nbsp;% are noise.</p></header>"
     )
 
@@ -71,7 +76,8 @@ def summary(run, loads, rows):
                 line.append(f"<td class='{shade(ratio)}'>{figures.times(ratio)}{doubt}</td>")
             lines.append(f"<tr>{''.join(line)}</tr>")
     return (
-        f"<section><h2>How many times better</h2><div class='scroll'><table class='heat'>{''.join(lines)}</table></div>"
+        "<section><h2>How many times better</h2><div class='scroll'><table class='heat'>"
+        f"{''.join(lines)}</table></div>"
         "<p class='note'>* with a remark in the section of that load.</p></section>"
     )
 
@@ -120,7 +126,8 @@ def section(load, row, run):
         drawn.append(plot.bars(metric, entries))
     return (
         f"<section id='{load.name}'><h2>{escape(load.title)}</h2><p>{escape(load.text)}</p>"
-        f"<div class='plots'>{''.join(drawn)}</div>{table(load, row, run)}{remarks(row, run)}{commands(row)}</section>"
+        f"<div class='plots'>{''.join(drawn)}</div>"
+        f"{table(load, row, run)}{remarks(row, run)}{commands(row)}</section>"
     )
 
 
@@ -175,14 +182,17 @@ def turns(results):
         return ""
     keys = ("count", "p50_us", "p99_us", "p999_us", "max_us")
     lines = [
-        "<tr><th>process</th><th>turns</th><th>p50 µs</th><th>p99 µs</th><th>p99.9 µs</th><th>longest µs</th></tr>"
+        "<tr><th>process</th><th>turns</th><th>p50 µs</th><th>p99 µs</th><th>p99.9 µs</th><th>"
+        "longest µs</th></tr>"
     ]
     for one in mine:
         cells = "".join(f"<td>{figures.number(one[key], 0)}</td>" for key in keys)
         lines.append(f"<tr><th>{escape(one['of'])}, {one['repetition']}</th>{cells}</tr>")
     return (
-        f"<section><h2>coreswarm's turns</h2><p>From the engine's own histograms: from start to end of each process, "
-        f"its check included.</p><div class='scroll'><table>{''.join(lines)}</table></div></section>"
+        "<section><h2>coreswarm's turns</h2><p>From the engine's own histograms: from start to "
+        "end of each process, "
+        f"its check included.</p><div class='scroll'><table>{''.join(lines)}</table></div>"
+        "</section>"
     )
 
 
@@ -193,7 +203,8 @@ def engines(run):
             f"<tr><th>{escape(engine['title'])}</th><td>{escape(engine['version'])}</td>"
             f"<td class='text'>{escape(engine['settings']).replace('`', '')}</td></tr>"
         )
-    return f"<section><h2>The engines</h2><div class='scroll'><table>{''.join(lines)}</table></div></section>"
+    table_ = f"<div class='scroll'><table>{''.join(lines)}</table></div>"
+    return f"<section><h2>The engines</h2>{table_}</section>"
 
 
 def machine(run):

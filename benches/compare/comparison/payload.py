@@ -39,8 +39,8 @@ def warm(path):
 
 
 class Target:
-    """The file that engines download into: it has its full size, lies in the page cache, and one byte
-    of each piece is wrong, so that every piece has to be fetched and no page is new."""
+    """The file that engines download into: of full size, in the page cache, and one byte of each
+    piece is wrong, so that every piece has to be fetched and no page is new."""
 
     def __init__(self, folder, source):
         self.folder = folder

@@ -14,7 +14,7 @@ GAP = 10
 
 
 def bars(metric, entries):
-    """`entries` are (title, class, values, note): the bar is the median, the dots what it comes from.
+    """`entries` are (title, class, values, note): bars are medians, dots what they come from.
 
     Without values the note stands where the bar would be.
     """
@@ -66,7 +66,8 @@ def bar(metric, entry, top, scale):
     parts = [
         label,
         f'<rect class="bar {kind}" x="{LABEL}" y="{top}" width="{width:.1f}" height="{BAR}" rx="3">'
-        f"<title>{escape(title)}: {', '.join(number(value, metric.digits) for value in values)}</title></rect>",
+        f"<title>{escape(title)}: "
+        f"{', '.join(number(value, metric.digits) for value in values)}</title></rect>",
     ]
     low, high = (LABEL + max(value, 0) * scale for value in (ordered[0], ordered[-1]))
     if len(values) > 1:
@@ -77,7 +78,8 @@ def bar(metric, entry, top, scale):
         parts += [f'<circle class="dot" cx="{x:.1f}" cy="{middle}" r="2.6"/>' for x in dots]
     end = max(LABEL + width, high) + 8
     parts.append(
-        f'<text class="value" x="{end:.1f}" y="{middle + 4}">{number(middle_value, metric.digits)}</text>'
+        f'<text class="value" x="{end:.1f}" y="{middle + 4}">'
+        f'{number(middle_value, metric.digits)}</text>'
     )
     return "".join(parts)
 
@@ -122,7 +124,8 @@ def lines(title, counts, series):
         ends.append((points[-1][1], points[-1][0], name, kind))
     for (x, name, kind), y in spaced(ends):
         parts.append(
-            f'<text class="name curve-name {kind}" x="{x + 10:.1f}" y="{y + 4:.1f}">{escape(name)}</text>'
+            f'<text class="name curve-name {kind}" x="{x + 10:.1f}" y="{y + 4:.1f}">'
+            f'{escape(name)}</text>'
         )
     parts.append("</svg>")
     return f'<figure class="wide"><figcaption>{escape(title)}</figcaption>{"".join(parts)}</figure>'

@@ -99,7 +99,7 @@ def free_port():
 
 
 class PeakMemory:
-    """The most private memory that a process tree had inside a `with`, looked at ten times a second."""
+    """The most private memory of a process tree inside a `with`, seen ten times a second."""
 
     def __init__(self, pid):
         self.pid = pid

@@ -1,4 +1,4 @@
-"""Results as JSON lines: a line about the run, then one for each load of each engine and repetition."""
+"""Results as JSON lines: one about the run, then one per load, engine and repetition."""
 
 import json
 

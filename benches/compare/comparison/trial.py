@@ -115,6 +115,7 @@ class Trial:
             self.wait_ready(job, program, 30 + self.options.size / 5e8)
         took = time.monotonic() - began
         cpu = proc.cpu_seconds(program.pid) - before
+        time.sleep(self.engine.settle_seconds)
         if tell:
             size = self.options.size / 1e9
             self.tell(
@@ -180,6 +181,7 @@ class Trial:
             with self.running([self.places.torrent], target.folder, False, 60) as (job, program):
                 self.engine.add(job, program)
                 self.wait_ready(job, program, 30 + self.options.size / 5e8)
+                time.sleep(self.engine.settle_seconds)
                 self.tell(load, self.download(load, job, program, target))
                 self.tell_turns(program)
         except Failure as failure:
@@ -209,8 +211,8 @@ class Trial:
         """Idle torrents, against the same engine with one."""
         paths = payload.torrents(self.places.many)[: self.options.torrents]
         try:
-            one = self.hold(paths[:1])
-            all_ = self.hold(paths)
+            one = self.hold(paths[:1], watch=0)
+            all_ = self.hold(paths, self.options.idle_seconds)
         except Failure as failure:
             self.fail(["torrents"], failure)
             return
@@ -224,8 +226,8 @@ class Trial:
         )
         self.tell("torrents", all_)
 
-    def hold(self, paths):
-        """Memory and CPU time of an engine with these torrents."""
+    def hold(self, paths, watch):
+        """Memory and CPU time of an engine with these torrents, idle for `watch` seconds."""
         limit = self.options.torrents_seconds
         # One torrent lies in a folder of many: a list of one must not become the folder.
         with self.running(paths, self.places.many / "data", True, limit) as (job, program):
@@ -248,7 +250,7 @@ class Trial:
             }
             time.sleep(SETTLE)
             idle_from, busy_from = time.monotonic(), proc.busy_seconds(program.pid)
-            time.sleep(self.options.idle_seconds)
+            time.sleep(watch)
             busy = proc.busy_seconds(program.pid) - busy_from
             said["idle_cpu_percent"] = 100 * busy / (time.monotonic() - idle_from)
             said["private_bytes"] = proc.private_bytes(program.pid)

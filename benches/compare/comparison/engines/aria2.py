@@ -17,7 +17,8 @@ class Aria2(Engine):
     # It still works through the peers of a load that is over.
     starts_anew = True
     settings = (
-        "`--bt-max-peers=0 --max-upload-limit=0 --disk-cache=64M --file-allocation=none --check-integrity`, "
+        "`--bt-max-peers=0 --max-upload-limit=0 --disk-cache=64M --file-allocation=none "
+        "--check-integrity`, "
         "no DHT, LPD or PEX"
     )
 
@@ -90,6 +91,7 @@ class Aria2(Engine):
     def remarks(self, load):
         if load in ("seed10", "seed50", "seed200", "download10", "download50"):
             return [
-                "greets about three peers a second and serves few at a time, whatever its options say"
+                "greets about three peers a second and serves few at a time, whatever its "
+                "options say"
             ]
         return []

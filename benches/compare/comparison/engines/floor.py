@@ -1,4 +1,4 @@
-"""The floor: a minimal seeder and leecher on a ring, which no engine can be expected to beat by much."""
+"""The floor: a minimal seeder and leecher on a ring, a bound for every engine."""
 
 from comparison import proc
 from comparison.engine import Engine
@@ -12,7 +12,8 @@ class Floor(Engine):
     title = "floor (no engine)"
     has_remote_control = False
     settings = (
-        "`benches/floor`: a minimal ring seeder (from a populated mapping) and leecher (buffered writes by the "
+        "`benches/floor`: a minimal ring seeder (from a populated mapping) and leecher (buffered "
+        "writes by the "
         "ring); checks nothing and refuses nobody"
     )
     is_floor = True

@@ -1,4 +1,4 @@
-"""libtorrent 2.0 and 2.1 through their Python bindings: `lt_session.py` runs inside their own venv."""
+"""libtorrent 2.0 and 2.1 through Python: `lt_session.py` runs inside their own venv."""
 
 import json
 import subprocess

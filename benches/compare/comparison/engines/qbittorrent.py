@@ -1,4 +1,4 @@
-"""qbittorrent-nox, told what to do over its Web API: it has no other way to get a torrent checked."""
+"""qbittorrent-nox, told what to do over its Web API: it takes torrents no other way."""
 
 import shutil
 import subprocess
@@ -51,8 +51,11 @@ class Qbittorrent(Engine):
 
     name = "qbittorrent"
     title = "qBittorrent"
+    # It says that it seeds a second or two before it keeps connections.
+    settle_seconds = 3
     settings = (
-        "no limits of connections, slots, rates or queues, several connections per address, TCP only, no "
+        "no limits of connections, slots, rates or queues, several connections per address, TCP "
+        "only, no "
         "encryption, DHT, LSD or PEX, the send buffers of libtorrent's high_performance_seed()"
     )
 

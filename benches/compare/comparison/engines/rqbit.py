@@ -17,7 +17,8 @@ class Rqbit(Engine):
     name = "rqbit"
     title = "rqbit"
     settings = (
-        f"`--peer-limit {CONNECTIONS}`, no DHT, LSD, UPnP, trackers or persistence; built by `cargo "
+        f"`--peer-limit {CONNECTIONS}`, no DHT, LSD, UPnP, trackers or persistence; built by "
+        "`cargo "
         "install` in release mode with OpenSSL's SHA-1, without web UI, Prometheus and PostgreSQL"
     )
 

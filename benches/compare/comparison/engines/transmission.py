@@ -21,7 +21,8 @@ class Transmission(Engine):
     name = "transmission"
     title = "transmission"
     settings = (
-        f"unlimited rates and queues, {CONNECTIONS} peers, {CONNECTIONS} upload slots per torrent, TCP only, "
+        f"unlimited rates and queues, {CONNECTIONS} peers, {CONNECTIONS} upload slots per "
+        "torrent, TCP only, "
         "plaintext preferred, no DHT, LPD, PEX or port mapping"
     )
 
