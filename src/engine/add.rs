@@ -22,16 +22,21 @@ pub enum Allocation {
 }
 
 /// Which way pieces go to the disk.
+///
+/// Past the page cache (O_DIRECT) a write costs a fraction of the CPU and crowds nothing out of
+/// memory, but what was just downloaded is read from the device when a peer asks for it. What is
+/// not aligned to 4 KiB in both file and piece goes through the page cache in any case, as does
+/// everything where the file system knows no other way.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum WriteMode {
-    /// Through the page cache (the default): what was just downloaded is served from memory, and
-    /// the system writes it back in an order that suits the device.
+    /// Writes of 1 MiB go past the page cache while every connected peer has everything or wants
+    /// nothing; the others go through it, from where peers are served (the default).
     #[default]
+    Auto,
+    /// All through the page cache: the system writes them back in an order that suits the device.
+    /// For slow disks with heads.
     Cached,
-    /// Past the page cache (O_DIRECT): costs almost no CPU and crowds nothing out of memory; what
-    /// was just downloaded is read from the device when a peer asks for it. What is not aligned to
-    /// 4 KiB in both file and piece goes through the page cache all the same, as does everything
-    /// where the file system cannot.
+    /// Past the page cache wherever that is possible, from 64 KiB on.
     Direct,
 }
 

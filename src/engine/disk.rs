@@ -56,8 +56,9 @@ pub(crate) enum DiskOp {
     /// be bytes that nobody here can read.
     Serve { offset: u64, length: u32 },
     /// Answered by `Done` once all of `data` is written. Bytes of pad files are left out; bytes of
-    /// files that were not created go aside, from where reads take them.
-    Write { offset: u64, data: SharedBuf },
+    /// files that were not created go aside, from where reads take them. `is_wanted`: peers that
+    /// are connected lack these bytes and may ask for them soon.
+    Write { offset: u64, data: SharedBuf, is_wanted: bool },
     /// `fdatasync` of every file written since the last sync: answered by `Done`.
     Sync,
     /// Every piece of `file` is verified and written: give it its final name (`.part` goes), never

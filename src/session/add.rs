@@ -105,7 +105,7 @@ impl AddTorrent {
         self
     }
 
-    /// Which way pieces go to the disk. Default [`WriteMode::Cached`].
+    /// Which way pieces go to the disk. Default [`WriteMode::Auto`].
     pub fn write_mode(mut self, write_mode: WriteMode) -> AddTorrent {
         self.write_mode = write_mode;
         self

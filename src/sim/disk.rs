@@ -141,7 +141,7 @@ impl Disk {
     /// all.
     pub(crate) fn crash(&mut self) {
         for pending in self.pending.clear() {
-            if let DiskOp::Write { offset, data } = &pending.job.op
+            if let DiskOp::Write { offset, data, .. } = &pending.job.op
                 && let Some(contents) = self.contents.get_mut(&pending.info_hash)
             {
                 let len = self.rng.below(data.len() as u64 + 1) as usize;
@@ -178,7 +178,7 @@ impl Disk {
         }
         opened.busy_until = opened.busy_until.max(at);
         let (info_hash, is_created) = (opened.info_hash, opened.is_created);
-        if let DiskOp::Write { offset, data } = &job.op {
+        if let DiskOp::Write { offset, data, .. } = &job.op {
             assert!(is_created, "{job:?} before the files were created");
             self.note_write(&job, *offset..*offset + data.len() as u64);
         }
@@ -255,7 +255,7 @@ impl Disk {
             }
             DiskOp::Serve { offset, length } => read(contents, *offset, *length)
                 .map_or_else(DiskReply::Failed, |bytes| DiskReply::Served(bytes.into())),
-            DiskOp::Write { offset, data } => {
+            DiskOp::Write { offset, data, .. } => {
                 contents.write(*offset, data.bytes());
                 DiskReply::Done
             }
@@ -337,13 +337,17 @@ mod tests {
         page.freeze()
     }
 
+    fn write(offset: u64, bytes: &[u8]) -> DiskOp {
+        DiskOp::Write { offset, data: page(bytes), is_wanted: true }
+    }
+
     #[test]
     fn what_was_written_is_read_again_also_after_a_crash() {
         let (mut disk, bundle) = disk();
         let reply = run(&mut disk, 1, open(&bundle));
         assert!(matches!(reply, DiskReply::Opened(s) if s == [FileSeen::Missing]));
         run(&mut disk, 2, create());
-        run(&mut disk, 3, DiskOp::Write { offset: 0, data: page(&bundle.bytes[..16_384]) });
+        run(&mut disk, 3, write(0, &bundle.bytes[..16_384]));
         disk.crash();
         let reply = run(&mut disk, 1, open(&bundle));
         assert!(matches!(reply, DiskReply::Opened(s) if s == [FileSeen::Part { length: 16_384 }]));
@@ -360,7 +364,7 @@ mod tests {
         run(&mut disk, 1, open(&bundle));
         run(&mut disk, 2, create());
         for id in [3, 4] {
-            let op = DiskOp::Write { offset: id, data: page(b"xyz") };
+            let op = write(id, b"xyz");
             disk.submit(Instant::ZERO, ShardId(0), DiskJob { id: JobId(id), torrent: TORRENT, op });
         }
     }
@@ -382,7 +386,7 @@ mod tests {
         let only = Some(Sha1::of(b"another torrent"));
         let faults = DiskFaults { write: 1000, errno: 5, ..DiskFaults::default() };
         disk.set_faults(DiskFaults { only, ..faults });
-        let write = DiskOp::Write { offset: 0, data: page(b"abc") };
+        let write = write(0, b"abc");
         assert!(matches!(run(&mut disk, 3, write.clone()), DiskReply::Done));
         disk.set_faults(faults);
         assert!(matches!(run(&mut disk, 4, write), DiskReply::Failed(e) if e.errno == Some(5)));

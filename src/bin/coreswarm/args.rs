@@ -94,9 +94,12 @@ pub(crate) struct GetArgs {
     /// Take file space as pieces arrive instead of reserving it at the start
     #[arg(long)]
     pub(crate) sparse: bool,
-    /// Write past the page cache: less CPU, and nothing else is crowded out of memory
+    /// Write past the page cache (default: while no connected peer lacks what was downloaded)
     #[arg(long)]
     pub(crate) direct: bool,
+    /// Write everything through the page cache
+    #[arg(long, conflicts_with = "direct")]
+    pub(crate) cached: bool,
     #[command(flatten)]
     pub(crate) limit: LimitArgs,
     #[command(flatten)]

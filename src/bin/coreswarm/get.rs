@@ -90,7 +90,11 @@ fn addition(args: &GetArgs, found: Found) -> anyhow::Result<AddTorrent> {
         Found::Magnet(magnet) => AddTorrent::from_magnet(*magnet),
     };
     let allocation = if args.sparse { Allocation::Sparse } else { Allocation::Full };
-    let write_mode = if args.direct { WriteMode::Direct } else { WriteMode::Cached };
+    let write_mode = match (args.direct, args.cached) {
+        (true, _) => WriteMode::Direct,
+        (false, true) => WriteMode::Cached,
+        (false, false) => WriteMode::Auto,
+    };
     let add = match args.select.is_empty() {
         true => add,
         false => {

@@ -200,7 +200,7 @@ impl Swarm {
         let offset = self.layout.offset(piece) + u64::from(begin);
         let length = data.len() as u32;
         let purpose = Purpose::Block { piece, block, length };
-        self.disk(turn, purpose, DiskOp::Write { offset, data });
+        self.disk(turn, purpose, DiskOp::Write { offset, data, is_wanted: true });
     }
 
     /// A verified piece is on disk: only now is it ours to announce.

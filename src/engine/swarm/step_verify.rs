@@ -74,7 +74,13 @@ impl Swarm {
         self.writing.insert(piece);
         let offset = self.layout.offset(piece);
         let purpose = Purpose::Piece { piece, length: data.len() as u32 };
-        self.disk(turn, purpose, DiskOp::Write { offset, data });
+        let is_wanted = self.is_anybody_missing_something();
+        self.disk(turn, purpose, DiskOp::Write { offset, data, is_wanted });
+    }
+
+    /// Whether a connected peer may ask us for what we have just got.
+    fn is_anybody_missing_something(&self) -> bool {
+        self.peers.iter().any(|(_, peer)| !peer.is_seed() && !peer.is_upload_only)
     }
 
     /// A block has its leaf: where the right one is known, the block need not wait for its piece.

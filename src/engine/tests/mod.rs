@@ -204,7 +204,7 @@ impl Host {
                 DiskReply::Read(bytes) => DiskReply::Served(bytes.into()),
                 other => other,
             },
-            DiskOp::Write { offset, data } => {
+            DiskOp::Write { offset, data, .. } => {
                 let start = offset as usize;
                 self.disk[start..start + data.len()].copy_from_slice(data.bytes());
                 DiskReply::Done

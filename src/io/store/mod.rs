@@ -69,10 +69,11 @@ impl Store {
                 Work::Transfer(Transfer::new(&shelf.place.torrent, offset, length, payload))
             }),
             DiskOp::Serve { offset, length } => self.serve(id, torrent, offset, length),
-            DiskOp::Write { offset, data } => self.start(id, torrent, |shelf, _| {
+            DiskOp::Write { offset, data, is_wanted } => self.start(id, torrent, |shelf, _| {
                 let length = data.len();
                 let payload = Load::Write(data);
-                Work::Transfer(Transfer::new(&shelf.place.torrent, offset, length, payload))
+                let transfer = Transfer::new(&shelf.place.torrent, offset, length, payload);
+                Work::Transfer(Transfer { is_wanted, ..transfer })
             }),
             DiskOp::Close => match self.shelves.get_mut(&torrent) {
                 Some(shelf) => {

@@ -322,7 +322,7 @@ impl Place {
     }
 
     /// Opens a file for reading and, where that is allowed or asked for, writing. A file system
-    /// knows no way past its cache gives an ordinary descriptor.
+    /// that knows no way past its cache gives an ordinary descriptor.
     pub(super) fn open(
         &self,
         spot: Spot,

@@ -45,6 +45,8 @@ pub(super) struct Transfer {
     pub(super) payload: Load,
     /// What is read goes to a peer.
     pub(super) is_served: bool,
+    /// What is written may be asked for soon.
+    pub(super) is_wanted: bool,
     /// The present step of a write goes past the page cache.
     pub(super) is_direct: bool,
 }
@@ -53,7 +55,7 @@ impl Transfer {
     /// Of `len` bytes from `offset` of the torrent.
     pub(super) fn new(torrent: &Torrent, offset: u64, len: usize, payload: Load) -> Transfer {
         let progress = Progress::new(torrent, offset, len);
-        Transfer { offset, progress, payload, is_served: false, is_direct: false }
+        Transfer { offset, progress, payload, is_served: false, is_wanted: false, is_direct: false }
     }
 
     pub(super) fn is_read(&self) -> bool {

@@ -18,15 +18,17 @@ use crate::io::store::place::Place;
 use crate::io::store::place::path_of;
 use crate::io::store::progress::Step;
 
-/// Bytes from which on a write is worth going past the page cache: a device takes its time for each
-/// one, and smaller ones are better gathered first.
+/// Bytes from which on a write may go past the page cache: a device takes its time for each one,
+/// and smaller ones are better gathered first.
 const DIRECT_MIN: usize = 64 * 1024;
+/// The same where nobody chose: of this size a disk with heads still takes 100 MB/s, in any order.
+const AUTO_MIN: usize = 1024 * 1024;
 
 /// A torrent's place and state.
 pub(super) struct Shelf {
     pub(super) place: Arc<Place>,
-    /// Writes go past the page cache where they are aligned.
-    pub(super) is_direct: bool,
+    /// `Cached` where the file system knows no other way.
+    pub(super) write_mode: WriteMode,
     names: Vec<Name>,
     /// What was written since the last sync.
     pub(super) dirty: BTreeSet<Spot>,
@@ -46,7 +48,7 @@ impl Shelf {
     pub(super) fn new(place: Arc<Place>) -> Shelf {
         let names = vec![Name::None; place.torrent.files().len()];
         Shelf {
-            is_direct: place.write_mode == WriteMode::Direct,
+            write_mode: place.write_mode,
             place,
             names,
             dirty: BTreeSet::new(),
@@ -127,11 +129,15 @@ impl Shelf {
 
     /// Bytes of a write that go past the page cache, of those that stand at `step.at` in a buffer
     /// that starts with a page, to `offset` of what holds them. 0 if none do.
-    pub(super) fn direct_len(&self, spot: Spot, offset: u64, step: Step) -> usize {
+    pub(super) fn direct_len(&self, spot: Spot, offset: u64, step: Step, is_wanted: bool) -> usize {
+        let min = match self.write_mode {
+            WriteMode::Auto if !is_wanted => AUTO_MIN,
+            WriteMode::Auto | WriteMode::Cached => return 0,
+            WriteMode::Direct => DIRECT_MIN,
+        };
         let is_aligned = (offset | step.at as u64).is_multiple_of(PAGE as u64);
         let len = step.len - step.len % PAGE;
-        let is_direct = self.is_direct && spot != Spot::Parts && is_aligned;
-        if is_direct && len >= DIRECT_MIN { len } else { 0 }
+        if is_aligned && spot != Spot::Parts && len >= min { len } else { 0 }
     }
 
     /// The present path of a file below the torrent's directory.

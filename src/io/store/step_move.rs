@@ -11,6 +11,7 @@ use rustix::io::ReadWriteFlags;
 use crate::base::buffer::SharedBuf;
 use crate::base::storage_error::StorageError;
 use crate::base::storage_error::StorageOperation;
+use crate::engine::add::WriteMode;
 use crate::engine::disk::DiskReply;
 use crate::engine::disk::JobId;
 use crate::io::ring::Ring;
@@ -93,7 +94,9 @@ impl Store {
                 continue;
             };
             let step = step.for_write();
-            let direct_len = shelf.map_or(0, |shelf| shelf.direct_len(spot, offset, step));
+            let is_wanted = transfer.is_wanted;
+            let direct_len =
+                shelf.map_or(0, |shelf| shelf.direct_len(spot, offset, step, is_wanted));
             transfer.is_direct = direct_len > 0;
             let (access, len) = match direct_len {
                 0 => (Access::Write, step.len),
@@ -139,7 +142,7 @@ impl Store {
         let Some((torrent, transfer)) = self.jobs.transfer(id) else { return false };
         let was_direct = mem::take(&mut transfer.is_direct);
         if was_direct && let Some(shelf) = self.shelves.get_mut(&torrent) {
-            shelf.is_direct = false;
+            shelf.write_mode = WriteMode::Cached;
         }
         was_direct
     }

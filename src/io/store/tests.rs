@@ -124,7 +124,7 @@ pub(super) fn pattern(offset: u64, len: usize) -> Vec<u8> {
 pub(super) fn write(offset: u64, len: usize) -> DiskOp {
     let mut buf = PageBuf::zeroed(len);
     buf.bytes_mut().copy_from_slice(&pattern(offset, len));
-    DiskOp::Write { offset, data: buf.freeze() }
+    DiskOp::Write { offset, data: buf.freeze(), is_wanted: true }
 }
 
 pub(super) fn failure(reply: DiskReply) -> StorageError {
@@ -263,6 +263,25 @@ fn what_is_written_past_the_page_cache_is_read_back_with_its_odd_ends() {
 }
 
 #[test]
+fn large_writes_that_nobody_waits_for_go_past_the_page_cache_by_themselves() {
+    for (mode, len, is_wanted, is_direct) in [
+        (WriteMode::Auto, 1 << 20, false, true),
+        (WriteMode::Auto, 1 << 20, true, false),
+        (WriteMode::Auto, 1 << 19, false, false),
+        (WriteMode::Direct, 1 << 16, true, true),
+        (WriteMode::Direct, 1 << 15, true, false),
+        (WriteMode::Cached, 1 << 20, false, false),
+    ] {
+        let mut world = World::created_for(mode);
+        let DiskOp::Write { offset, data, .. } = write(1 << 20, len) else { unreachable!() };
+        let op = DiskOp::Write { offset, data, is_wanted };
+        assert!(matches!(world.run(op), DiskReply::Done));
+        let file = world.store.direct_files.get((ID, Spot::File(FileIndex(0))), true);
+        assert_eq!(file.is_some(), is_direct, "{mode:?}, {len} bytes, wanted: {is_wanted}");
+    }
+}
+
+#[test]
 fn a_file_system_that_refuses_an_aligned_write_gets_it_through_its_cache() {
     let mut world = World::created_for(WriteMode::Direct);
     let id = world.submit(write(0, 1 << 20));
@@ -272,7 +291,7 @@ fn a_file_system_that_refuses_an_aligned_write_gets_it_through_its_cache() {
     world.store.handle_completion(&mut world.ring, id, Outcome::Written(Err(Errno::INVAL)));
     // The write that was refused for the test's sake ends as well, and counts for the second.
     assert!(matches!(world.next().1, DiskReply::Done));
-    assert!(!world.store.shelves[&ID].is_direct);
+    assert_eq!(world.store.shelves[&ID].write_mode, WriteMode::Cached);
     assert!(matches!(world.run(write(1 << 20, 1 << 20)), DiskReply::Done));
     let key = (ID, Spot::File(FileIndex(0)));
     assert!(world.store.files.get(key, true).is_some());
