@@ -122,7 +122,8 @@ fn load(args: &TurnArgs, metainfo: Metainfo, data: Vec<u8>, address: SocketAddr)
     let count = usize::from(args.connections);
     match args.work {
         Work::Seed => {
-            let torrents = vec![Arc::new(metainfo); count];
+            let torrent = Arc::new(metainfo);
+            let torrents = vec![torrent; count];
             let pulled = puller::pull(address, torrents, args.depth.into(), args.seconds)?;
             ensure!(pulled.served == count, "expected {count} peers served, {}", pulled.served);
             Ok(pulled.bytes)
