@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use coreswarm::InfoHashes;
+use coreswarm::ShardShare;
 use coreswarm::ShardStats;
 use coreswarm::ShardTurns;
 use coreswarm::Torrent;
@@ -86,8 +87,19 @@ pub(crate) fn stats(stats: &TorrentStats) -> Value {
         "peer_count": stats.peer_count,
         "seed_count": stats.seed_count,
         "candidate_count": stats.candidate_count,
+        "shards": stats.shards.iter().map(share).collect::<Vec<_>>(),
     });
     with_names(event, &stats.info_hashes)
+}
+
+/// What one of the shards that serve a torrent does for it.
+fn share(share: &ShardShare) -> Value {
+    json!({
+        "shard": share.shard.as_usize(),
+        "peer_count": share.peer_count,
+        "uploaded": share.uploaded,
+        "upload_rate": share.upload_rate,
+    })
 }
 
 /// The figures of each shard, in their order.
@@ -95,6 +107,8 @@ pub(crate) fn shards<'a>(shards: impl Iterator<Item = &'a ShardStats>) -> Value 
     let one = |stats: &ShardStats| {
         json!({
             "torrent_count": stats.torrent_count,
+            "annex_count": stats.annex_count,
+            "busy_permille": stats.busy_permille,
             "connection_count": stats.connection_count,
             "downloaded": stats.downloaded,
             "uploaded": stats.uploaded,

@@ -8,12 +8,16 @@ use super::add_torrent;
 use super::seeds;
 use crate::base::ids::ShardId;
 use crate::base::ids::TorrentId;
+use crate::base::limits::TRAVEL_TIMEOUT;
+use crate::codec::message::Message;
 use crate::engine::add::PieceOrder;
 use crate::engine::alert::AlertKind;
 use crate::engine::command::Command;
 use crate::engine::settings::Settings;
 use crate::engine::to_ring::Reply;
 use crate::sim::bundle::Bundle;
+use crate::sim::conduct::Conduct;
+use crate::sim::disk::DiskFaults;
 use crate::sim::net::Weather;
 use crate::sim::post::Input;
 use crate::sim::world::core::LINE;
@@ -183,6 +187,11 @@ fn an_incomplete_torrent_and_a_lone_peer_need_no_help() {
     });
 }
 
+/// What each leech has received.
+fn got(world: &World) -> Vec<u64> {
+    world.sites[1..].iter().map(|leech| leech.shards[0].stats().downloaded).collect()
+}
+
 /// Times that a leech lost a peer.
 fn losses(world: &World) -> usize {
     let lost = |kind: &AlertKind| matches!(kind, AlertKind::PeerDisconnected { .. });
@@ -201,9 +210,13 @@ fn peers_that_were_there_before_go_to_the_helper_and_come_back_without_a_break()
             let peers: Vec<u32> = stats.shards.iter().map(|share| share.peer_count).collect();
             assert_eq!(peers, [4, 4], "half of them went");
             assert_eq!((world.move_count(), losses(world)), (4, 0));
-            let before = world.sites[site].shards[1].stats().uploaded;
+            let sent = world.sites[site].shards[1].stats().uploaded;
+            let before = got(world);
             world.run_for(SECOND);
-            assert!(world.sites[site].shards[1].stats().uploaded > before, "they are served there");
+            assert!(world.sites[site].shards[1].stats().uploaded > sent, "they are served there");
+            let gains: Vec<u64> = got(world).iter().zip(before).map(|(a, b)| a - b).collect();
+            let fair = gains.iter().sum::<u64>() / gains.len() as u64;
+            assert!(gains.iter().all(|gain| gain * 3 > fair), "nobody starves: {gains:?}");
             for _ in 0..10 {
                 tell_loads(world, site, [0, 0]);
             }
@@ -241,4 +254,60 @@ fn in_any_weather_and_with_any_loads_everybody_gets_all_of_it() {
             world.shut_down();
         });
     }
+}
+
+#[test]
+fn a_peer_that_does_not_read_stays_where_it_is() {
+    World::tell(9, Weather::default(), |world| {
+        let bundle = Bundle::single(1, 3_000_000);
+        let (site, id) = add_house(world, &bundle);
+        let mut opening = Vec::new();
+        Message::Interested.encode(&mut opening);
+        let mut requests = Vec::new();
+        for block in 0..20 {
+            let (piece, begin) = (block / 2, block % 2 * 16_384);
+            Message::Request { piece, begin, length: 16_384 }.encode(&mut requests);
+        }
+        let refrain = Some((requests, SECOND * 7 / 10));
+        let conduct = Conduct { is_deaf: true, refrain, ..Conduct::saying(opening) };
+        let deaf = world.add_stranger(conduct, &bundle);
+        let (now, address) = (world.now, world.sites[site].address());
+        world.run_for(SECOND / 10);
+        world.strangers[deaf].dial(now, address, None);
+        world.run_for(SECOND);
+        heat_up(world, site, &bundle, 1);
+        world.run_for(SECOND);
+        assert_eq!(world.move_count(), 0, "its last batch has not left");
+        world.run_for(TRAVEL_TIMEOUT * 2);
+        let stats = world.sites[site].torrents[&id].stats.read();
+        assert!(stats.peer_count >= 1, "{:?}", world.sites[site].alerts());
+        let lost = |kind: &AlertKind| {
+            matches!(kind, AlertKind::PeerDisconnected { address, .. }
+                if address.ip() == world.strangers[deaf].ip())
+        };
+        assert_eq!(count(world, site, lost), 0, "it is still there");
+        world.run_until_complete(5 * MINUTE);
+        world.shut_down();
+    });
+}
+
+#[test]
+fn a_disk_that_fails_under_the_annex_stops_the_torrent_and_it_can_go_on_later() {
+    World::tell(11, Weather::default(), |world| {
+        let bundle = Bundle::single(1, 3_000_000);
+        let (site, id) = add_house(world, &bundle);
+        heat_up(world, site, &bundle, 6);
+        let faults = DiskFaults { read: 1_000, errno: 5, ..DiskFaults::default() };
+        let faults = DiskFaults { only: Some(bundle.info_hash()), ..faults };
+        world.sites[site].disk.set_faults(faults);
+        let is_error = |kind: &AlertKind| matches!(kind, AlertKind::Error { .. });
+        world.run_until(MINUTE, "it stops", |world| count(world, site, is_error) == 1);
+        world.run_until(SECOND, "the helper is gone", |world| released(world, site) == 1);
+        world.sites[site].disk.set_faults(DiskFaults::default());
+        let now = world.now;
+        world.sites[site].order_of(now, id, Command::Resume);
+        world.run_until_complete(10 * MINUTE);
+        assert_eq!(count(world, site, is_error), 1, "one error is told once");
+        world.shut_down();
+    });
 }
