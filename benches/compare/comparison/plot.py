@@ -11,6 +11,8 @@ LABEL = 150
 VALUE = 78
 BAR = 20
 GAP = 10
+# A bar so many times the median of all bars is cut off: one bad engine shall not hide the others.
+CUT = 4
 
 
 def bars(metric, entries):
@@ -18,7 +20,7 @@ def bars(metric, entries):
 
     Without values the note stands where the bar would be.
     """
-    largest = max((value for _, _, values, _ in entries for value in values), default=0)
+    largest = reach(metric, [values for _, _, values, _ in entries if values])
     room = WIDTH - LABEL - VALUE
     scale = room / largest if largest > 0 else 0.0
     height = len(entries) * (BAR + GAP) + GAP
@@ -26,9 +28,18 @@ def bars(metric, entries):
     parts = [f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(title)}">']
     parts.append(grid(scale, largest, height))
     for at, entry in enumerate(entries):
-        parts.append(bar(metric, entry, GAP + at * (BAR + GAP), scale))
+        parts.append(bar(metric, entry, GAP + at * (BAR + GAP), scale, room))
     parts.append("</svg>")
     return f'<figure><figcaption>{escape(title)}</figcaption>{"".join(parts)}</figure>'
+
+
+def reach(metric, all_values):
+    """What the full width stands for: the largest value, or less where the largest are far off."""
+    largest = max((value for values in all_values for value in values), default=0)
+    if metric.more_is_better or len(all_values) < 3:
+        return largest
+    limit = CUT * median(median(values) for values in all_values)
+    return min(largest, limit) if limit > 0 else largest
 
 
 def ticks(largest):
@@ -51,7 +62,7 @@ def grid(scale, largest, height):
     )
 
 
-def bar(metric, entry, top, scale):
+def bar(metric, entry, top, scale, room):
     title, kind, values, note = entry
     middle = top + BAR / 2
     label = f'<text class="name {kind}" x="{LABEL - 10}" y="{middle + 4}">{escape(title)}</text>'
@@ -62,19 +73,25 @@ def bar(metric, entry, top, scale):
         )
     ordered = sorted(values)
     middle_value = median(values)
-    width = max(middle_value * scale, 1)
+    is_cut = middle_value * scale > room * (1 + 1e-9)
+    width = min(max(middle_value * scale, 1), room)
     parts = [
         label,
         f'<rect class="bar {kind}" x="{LABEL}" y="{top}" width="{width:.1f}" height="{BAR}" rx="3">'
         f"<title>{escape(title)}: "
         f"{', '.join(number(value, metric.digits) for value in values)}</title></rect>",
     ]
-    low, high = (LABEL + max(value, 0) * scale for value in (ordered[0], ordered[-1]))
-    if len(values) > 1:
+    low, high = (
+        LABEL + min(max(value, 0) * scale, room) for value in (ordered[0], ordered[-1])
+    )
+    if is_cut:
+        x = LABEL + room - 22
+        parts.append(f'<path class="cut" d="M{x} {top - 2}l-6 {BAR + 4}h6l6 -{BAR + 4}z"/>')
+    elif len(values) > 1:
         parts.append(
             f'<line class="spread" x1="{low:.1f}" y1="{middle}" x2="{high:.1f}" y2="{middle}"/>'
         )
-        dots = (LABEL + max(value, 0) * scale for value in values)
+        dots = (LABEL + min(max(value, 0) * scale, room) for value in values)
         parts += [f'<circle class="dot" cx="{x:.1f}" cy="{middle}" r="2.6"/>' for x in dots]
     end = max(LABEL + width, high) + 8
     parts.append(

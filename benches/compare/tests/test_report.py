@@ -142,6 +142,16 @@ class Documents(unittest.TestCase):
         self.assertAlmostEqual(widths[0] / widths[1], 2, places=1)
         self.assertEqual(len(list(svg.iter("circle"))), 3)
 
+    def test_one_bar_that_is_far_off_is_cut_and_leaves_the_others_room(self):
+        cost = SEED.metrics[1]
+        entries = [("a", "ours", [0.2], ""), ("b", "other", [0.4], ""), ("c", "other", [9.0], "")]
+        drawn = plot.bars(cost, entries)
+        svg = ElementTree.fromstring(drawn[drawn.index("<svg") : drawn.index("</figure>")])
+        widths = [float(bar.get("width")) for bar in svg.iter("rect")]
+        self.assertGreater(widths[1], widths[2] / 5)
+        self.assertEqual(len(list(svg.iter("path"))), 1)
+        self.assertIn(">9.000<", drawn)
+
     def test_ticks_are_round_and_never_above_the_largest_value(self):
         self.assertEqual(plot.ticks(2496), [0, 500, 1000, 1500, 2000])
         self.assertEqual(plot.ticks(0.5), [0, 0.1, 0.2, 0.30000000000000004, 0.4, 0.5])
