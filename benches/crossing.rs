@@ -25,6 +25,9 @@ use coreswarm::Torrent;
 use coreswarm::TorrentHandle;
 use crossbeam::queue::ArrayQueue;
 use hdrhistogram::Histogram;
+use socket2::Domain;
+use socket2::Socket;
+use socket2::Type;
 
 #[allow(dead_code, unreachable_pub, reason = "a part of the crate by itself")]
 #[path = "../src/io/doorbell.rs"]
@@ -166,15 +169,22 @@ fn questions(counts: &Counts, shards: usize, handle: &TorrentHandle) -> Result<(
 /// From connecting to having the handshake: with two shards, half of them land on the one that
 /// does not own the torrent and are handed over.
 fn connections(counts: &Counts, shards: usize, to: SocketAddr, info_hash: &[u8]) -> Result<()> {
-    let hello = [b"\x13BitTorrent protocol".as_slice(), &[0; 8], info_hash, &[b'x'; 20]].concat();
+    let hello = [b"\x13BitTorrent protocol".as_slice(), &[0; 8], info_hash].concat();
     let mut times = histogram()?;
-    for _ in 0..counts.connections {
+    for number in 0..counts.connections {
+        // An address and an id of its own: those of the last one may still be there.
+        let [.., high, low] = (number as u32 + 1).to_be_bytes();
+        let from = SocketAddr::from(([127, 1, high, low], 0));
+        let peer_id = format!("-XX0000-{number:012}");
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+        socket.bind(&from.into())?;
         let began = Instant::now();
-        let mut socket = TcpStream::connect(to)?;
+        socket.connect(&to.into())?;
+        let mut socket = TcpStream::from(socket);
         socket.set_read_timeout(Some(Duration::from_secs(10)))?;
-        socket.write_all(&hello)?;
+        socket.write_all(&[&hello, peer_id.as_bytes()].concat())?;
         let mut answer = [0; 68];
-        socket.read_exact(&mut answer)?;
+        socket.read_exact(&mut answer).context("expected a handshake")?;
         record(&mut times, began);
         ensure!(answer[28..48] == *info_hash, "an answer for another torrent");
     }
