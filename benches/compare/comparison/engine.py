@@ -54,6 +54,8 @@ class Engine:
     """It is up before it is given torrents; without, it checks from the moment it starts."""
     settle_seconds = 0.5
     """How long after it says that it is ready it is left alone."""
+    with_one_torrent = None
+    """What it needs for one idle torrent, once that is measured."""
     is_floor = False
     """Not an engine: a bound. It does nothing but seeding and downloading."""
     starts_anew = False

@@ -70,6 +70,8 @@ def doubts(one):
     if one.get("torrents_ready", 0) < one.get("torrents_wanted", 0):
         ready, wanted = one["torrents_ready"], one["torrents_wanted"]
         yield f"only {ready} of {wanted} torrents were served in time"
+    if (one.get("engine_private_bytes_per_connection") or 0) < 0:
+        yield "gave back more memory than its peers took"
     if one.get("pieces_wrong"):
         yield (
             "not every piece was right at the end"

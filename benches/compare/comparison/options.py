@@ -18,6 +18,7 @@ QUICK = {
     "seconds": 2,
     "idle_peers": 500,
     "idle_seconds": 2,
+    "quiet_seconds": 8,
     "cycles": 5_000,
     "torrents": 200,
     "torrents_seconds": 10,
@@ -29,6 +30,7 @@ FULL = {
     "seconds": 3,
     "idle_peers": 5_000,
     "idle_seconds": 3,
+    "quiet_seconds": 8,
     "cycles": 20_000,
     "torrents": 5_000,
     "torrents_seconds": 15,
@@ -91,12 +93,17 @@ def parse(words=None):
     add("--repetitions", type=int, help="of everything (default 3)")
     add("--seconds", type=int, help="per seeding load (default 3)")
     add("--idle-peers", type=int, help="(default 5000)")
-    add("--idle-seconds", type=int, help="how long idle engines are watched (default 3)")
+    add("--idle-seconds", type=int, help="how long idle peers are watched (default 3)")
+    add(
+        "--quiet-seconds",
+        type=int,
+        help="for giving memory back before idle peers come, and without peers (default 8)",
+    )
     add("--cycles", type=int, help="of connect, handshake, reset (default 20000)")
     add("--torrents", type=int, help="idle ones (default 5000)")
     add("--torrents-seconds", type=int, help="until when idle torrents must be served (default 15)")
     add("--download-seconds", type=int, help="a download may take (default 20)")
-    add("--minutes", type=float, default=60, help="begin nothing after so long (default 60)")
+    add("--minutes", type=float, default=30, help="begin nothing after so long (default 30)")
     add("--engine-core", type=int, default=0, help="(default 0)")
     add("--load-core", type=int, default=1, help="(default 1)")
     add(

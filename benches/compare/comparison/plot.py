@@ -81,9 +81,7 @@ def bar(metric, entry, top, scale, room):
         f"<title>{escape(title)}: "
         f"{', '.join(number(value, metric.digits) for value in values)}</title></rect>",
     ]
-    low, high = (
-        LABEL + min(max(value, 0) * scale, room) for value in (ordered[0], ordered[-1])
-    )
+    low, high = (LABEL + min(max(value, 0) * scale, room) for value in (ordered[0], ordered[-1]))
     if is_cut:
         x = LABEL + room - 22
         parts.append(f'<path class="cut" d="M{x} {top - 2}l-6 {BAR + 4}h6l6 -{BAR + 4}z"/>')
@@ -96,7 +94,7 @@ def bar(metric, entry, top, scale, room):
     end = max(LABEL + width, high) + 8
     parts.append(
         f'<text class="value" x="{end:.1f}" y="{middle + 4}">'
-        f'{number(middle_value, metric.digits)}</text>'
+        f"{number(middle_value, metric.digits)}</text>"
     )
     return "".join(parts)
 
@@ -142,7 +140,7 @@ def lines(title, counts, series):
     for (x, name, kind), y in spaced(ends):
         parts.append(
             f'<text class="name curve-name {kind}" x="{x + 10:.1f}" y="{y + 4:.1f}">'
-            f'{escape(name)}</text>'
+            f"{escape(name)}</text>"
         )
     parts.append("</svg>")
     return f'<figure class="wide"><figcaption>{escape(title)}</figcaption>{"".join(parts)}</figure>'
