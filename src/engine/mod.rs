@@ -25,6 +25,7 @@ pub(crate) mod peer;
 pub(crate) mod pick;
 pub(crate) mod settings;
 pub(crate) mod shard_config;
+pub(crate) mod slot_count;
 pub(crate) mod swarm;
 pub(crate) mod swarms;
 pub(crate) mod to_ring;
@@ -425,9 +426,7 @@ impl Engine {
     /// Lets one swarm do what became due; false when nothing is due any more.
     fn flush(&mut self) -> bool {
         let now = self.now;
-        if std::mem::take(&mut self.turn.has_freed) {
-            self.swarms.feed_starved(now, &mut self.turn);
-        }
+        self.swarms.feed(now, &mut self.turn);
         let Some(slot) = self.swarms.pop_due() else { return false };
         let flushed = self.swarms.contain_quietly(now, &mut self.turn, slot, |swarm, turn| {
             let has_more = swarm.flush(now, turn);

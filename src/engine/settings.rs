@@ -12,8 +12,13 @@ pub struct Settings {
     pub connections_per_torrent_max: u32,
     /// Outgoing connections per shard that are not established yet. Default 64.
     pub half_open_max: u32,
-    /// Peers unchoked at once per torrent, optimistic ones included. Default 64.
+    /// Peers unchoked at once per torrent while it is downloading, optimistic ones included.
+    /// Default 64.
     pub upload_slots_max: u32,
+    /// Peers unchoked at once per torrent while it is seeding. Where bandwidth is too short for so
+    /// many (32 KiB/s for each), there are fewer, down to `upload_slots_max`; who has none waits
+    /// for its turn (60 to 180 s). Default 500.
+    pub seed_slots_max: u32,
     /// Bytes of pieces being received, hashed or written, per session. Default 256 MiB. A hard
     /// bound.
     pub assembly_budget: u64,
@@ -43,6 +48,7 @@ impl Default for Settings {
             connections_per_torrent_max: 500,
             half_open_max: 64,
             upload_slots_max: 64,
+            seed_slots_max: 500,
             assembly_budget: 256 * 1024 * 1024,
             read_budget: 256 * 1024 * 1024,
             peer_id_prefix: *b"-CS0100-",

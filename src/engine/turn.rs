@@ -19,10 +19,12 @@ use crate::base::ids::ShardId;
 use crate::base::ids::TorrentId;
 use crate::base::info_hashes::InfoHashes;
 use crate::base::instant::Instant;
+use crate::base::limits::BLOCK_LEN;
 use crate::base::limits::CONNECT_TIMEOUT;
 use crate::base::limits::HANDSHAKE_TIMEOUT;
 use crate::base::limits::LEAVES_BURST_MAX;
 use crate::base::limits::LEAVES_INTERVAL;
+use crate::base::limits::SEND_BLOCK_MAX;
 use crate::base::rng::Rng;
 use crate::base::slots::SlotId;
 use crate::base::slots::Slots;
@@ -47,6 +49,9 @@ use crate::engine::to_ring::QueryId;
 /// Bytes being read for checks at once per shard: keeps a disk at its good depth (32 reads of 1
 /// MiB).
 const CHECK_BUDGET: u64 = 32 * 1024 * 1024;
+
+/// One batch of one peer.
+const READ_BUDGET_MIN: u64 = (SEND_BLOCK_MAX * BLOCK_LEN as usize) as u64;
 
 /// The shard's common goods. Swarms borrow it for the length of a call.
 #[derive(Debug)]
@@ -76,8 +81,14 @@ pub(crate) struct Turn {
     pub(crate) conns: Slots<Conn>,
     pub(crate) deadlines: BTreeSet<(Instant, ConnId)>,
     pub(crate) outputs: VecDeque<Output>,
-    /// Something came back to a budget: whoever was refused may ask again.
+    /// Something came back to another budget than that of reads: whoever was refused may ask
+    /// again.
     pub(crate) has_freed: bool,
+    /// The same for the budget of reads.
+    pub(crate) has_freed_reads: bool,
+    /// Peers that found no room to be read for, as (swarm, peer): served in this order, each at
+    /// most once in it.
+    pub(crate) readers: VecDeque<(SlotId, SlotId)>,
     pub(crate) downloaded: u64,
     pub(crate) uploaded: u64,
     jobs: Slots<JobOwner>,
@@ -154,7 +165,8 @@ impl Turn {
             rng: Rng::new(seed),
             pool,
             assembly: Budget::new(settings.assembly_budget),
-            reads: Budget::new(settings.read_budget),
+            // With less, a read of the usual size would wait for ever.
+            reads: Budget::new(settings.read_budget.max(READ_BUDGET_MIN)),
             checks: Budget::new(CHECK_BUDGET),
             gate: Gate::new(settings.connections_max, settings.half_open_max),
             settings,
@@ -170,6 +182,8 @@ impl Turn {
             deadlines: BTreeSet::new(),
             outputs: VecDeque::new(),
             has_freed: false,
+            has_freed_reads: false,
+            readers: VecDeque::new(),
             downloaded: 0,
             uploaded: 0,
             jobs: Slots::default(),
@@ -370,7 +384,7 @@ impl Turn {
     /// Bytes for a peer were sent or dropped.
     pub(crate) fn free_reads(&mut self, bytes: usize) {
         self.reads.give_back(bytes as u64);
-        self.has_freed |= bytes > 0;
+        self.has_freed_reads |= bytes > 0;
     }
 
     /// Forgets what a swarm wanted hashed.

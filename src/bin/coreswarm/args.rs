@@ -177,7 +177,7 @@ pub(crate) struct SessionArgs {
     /// Connections being made at once, per shard
     #[arg(long, value_name = "N")]
     pub(crate) half_open: Option<u32>,
-    /// Peers served at once per torrent
+    /// Peers served at once per torrent [default: 64, and up to 500 while seeding]
     #[arg(long, value_name = "N")]
     pub(crate) upload_slots: Option<u32>,
     /// Memory for pieces that are received, hashed or written

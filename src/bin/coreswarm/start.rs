@@ -60,6 +60,7 @@ fn settings(args: &SessionArgs) -> Settings {
     set(&mut settings.connections_per_torrent_max, args.connections_per_torrent);
     set(&mut settings.half_open_max, args.half_open);
     set(&mut settings.upload_slots_max, args.upload_slots);
+    set(&mut settings.seed_slots_max, args.upload_slots);
     settings.assembly_budget = args.assembly_budget.unwrap_or(settings.assembly_budget);
     settings.announce_ip = args.announce_ip;
     settings.allow_private_trackers = args.allow_private_trackers;

@@ -37,6 +37,7 @@ use crate::engine::disk::JobId;
 use crate::engine::layers::Layers;
 use crate::engine::peer::speech::state::Peer;
 use crate::engine::pick::Picker;
+use crate::engine::slot_count::SlotCount;
 use crate::engine::swarm::annex::Annex;
 use crate::engine::swarm::assemblies::Assemblies;
 use crate::engine::swarm::file_progress::FileProgress;
@@ -119,6 +120,7 @@ pub(crate) struct Swarm {
     pub(crate) blame: Blame,
     pub(crate) candidates: Candidates,
     pub(crate) choker: Choker<u32>,
+    pub(crate) seed_slots: SlotCount,
     /// Somebody's interest changed: slots are given anew at the end of the turn.
     pub(crate) wants_choice: bool,
     pub(crate) announcer: Announcer,
@@ -208,6 +210,7 @@ impl Swarm {
             blame: Blame::default(),
             candidates,
             choker: Choker::new(now),
+            seed_slots: SlotCount::new(),
             wants_choice: false,
             announcer: Announcer::new(names, addition.torrent.trackers(), &mut turn.rng),
             has_announced_stop: false,

@@ -181,7 +181,7 @@ impl Swarm {
     fn grant_to(&self, turn: &Turn, shard: ShardId) -> Option<Grant> {
         let lending = self.lending.as_deref()?;
         let helper = lending.helpers().iter().find(|helper| helper.shard == shard)?;
-        let slots = (turn.settings.upload_slots_max, self.interested_count());
+        let slots = (self.slots_max(turn), self.interested_count());
         let peers = (turn.settings.connections_per_torrent_max, self.peers.len() as u32);
         Some(lending.grant(helper, slots, peers))
     }
@@ -199,7 +199,7 @@ impl Swarm {
 
     /// Peers that may be unchoked here.
     pub(crate) fn slots(&self, turn: &Turn) -> usize {
-        let slots_max = turn.settings.upload_slots_max;
+        let slots_max = self.slots_max(turn);
         let shared = |lending: &Lending| {
             let own = self.interested_count();
             lending.slots(slots_max, own, own)

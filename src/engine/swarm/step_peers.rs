@@ -77,6 +77,11 @@ impl Swarm {
             seeking.fetch.handle_left(now, id.slot);
         }
         turn.free_reads(peer.uploads.held());
+        if peer.awaits_read {
+            turn.readers.retain(|waiting| *waiting != (self.slot, id));
+            // Whoever is behind it may need less.
+            turn.has_freed_reads = true;
+        }
         if self.layers.handle_left(id) {
             self.mark_all();
         }

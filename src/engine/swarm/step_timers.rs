@@ -23,6 +23,7 @@ impl Swarm {
         }
         if self.is_active() && self.choker.poll_timeout().is_some_and(|at| now >= at) {
             self.choker.handle_timeout(now);
+            self.weigh_slots(now, turn);
             self.choose_unchoked(now, turn);
         }
         if let Some(seeking) = &mut self.seeking {

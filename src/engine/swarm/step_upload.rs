@@ -7,6 +7,7 @@ use crate::engine::choke::Candidate;
 use crate::engine::choke::Currency;
 use crate::engine::disk::DiskOp;
 use crate::engine::disk::JobId;
+use crate::engine::settings::Settings;
 use crate::engine::swarm::state::Swarm;
 use crate::engine::turn::Purpose;
 use crate::engine::turn::Turn;
@@ -20,25 +21,54 @@ impl Swarm {
         }
     }
 
-    /// Starts reads for what the peer asked, as far as the budget goes.
+    /// Starts reads for what the peer asked, as far as the budget goes and unless others wait for
+    /// it: then it waits behind them.
     pub(crate) fn read_for(&mut self, turn: &mut Turn, id: SlotId) {
-        loop {
-            let Some(peer) = self.peers.get(id) else { return };
-            if !peer.uploads.wants_read() {
-                return;
-            }
-            let Some((first, length, count)) = peer.uploads.next_read() else { return };
-            if !turn.reads.take(u64::from(length)) {
-                self.is_starved = true;
-                return;
-            }
-            let offset = self.layout.offset(first.piece) + u64::from(first.begin);
-            let purpose = Purpose::Upload { peer: id, length };
-            let job = self.disk(turn, purpose, DiskOp::Serve { offset, length });
-            if let Some(peer) = self.peers.get_mut(id) {
-                peer.uploads.read_started(count, job);
+        while turn.readers.is_empty() && self.wants_read(id) {
+            if !self.read_run(turn, id) {
+                break;
             }
         }
+        if self.wants_read(id)
+            && let Some(peer) = self.peers.get_mut(id)
+            && !peer.awaits_read
+        {
+            peer.awaits_read = true;
+            turn.readers.push_back((self.slot, id));
+        }
+    }
+
+    /// It is the peer's turn to be read for: one read, then it waits behind the others again.
+    /// False if there is no room for it.
+    pub(crate) fn read_called(&mut self, turn: &mut Turn, id: SlotId) -> bool {
+        if self.wants_read(id) && !self.read_run(turn, id) {
+            return false;
+        }
+        if let Some(peer) = self.peers.get_mut(id) {
+            peer.awaits_read = false;
+            self.read_for(turn, id);
+        }
+        true
+    }
+
+    fn wants_read(&self, id: SlotId) -> bool {
+        self.peers.get(id).is_some_and(|peer| peer.uploads.wants_read())
+    }
+
+    /// One read; false if there is no room for it.
+    fn read_run(&mut self, turn: &mut Turn, id: SlotId) -> bool {
+        let next = self.peers.get(id).and_then(|peer| peer.uploads.next_read());
+        let Some((first, length, count)) = next else { return true };
+        if !turn.reads.take(u64::from(length)) {
+            return false;
+        }
+        let offset = self.layout.offset(first.piece) + u64::from(first.begin);
+        let purpose = Purpose::Upload { peer: id, length };
+        let job = self.disk(turn, purpose, DiskOp::Serve { offset, length });
+        if let Some(peer) = self.peers.get_mut(id) {
+            peer.uploads.read_started(count, job);
+        }
+        true
     }
 
     /// Bytes for a peer came from the disk; false if nobody waits for them any more.
@@ -60,6 +90,27 @@ impl Swarm {
         self.sent.add(now, payload as u64);
         self.changed();
         self.mark(id);
+    }
+
+    /// Peers that may be unchoked, here and on shards that help.
+    pub(crate) fn slots_max(&self, turn: &Turn) -> u32 {
+        let Settings { upload_slots_max, seed_slots_max, .. } = turn.settings;
+        match self.is_done() {
+            true => self.seed_slots.get(upload_slots_max, seed_slots_max),
+            false => upload_slots_max,
+        }
+    }
+
+    /// Looks at what slots were worth in the last round. While other shards help there is no lack
+    /// of bandwidth.
+    pub(crate) fn weigh_slots(&mut self, now: Instant, turn: &Turn) {
+        if !self.is_done() || self.lending.as_deref().is_some_and(|lending| !lending.is_empty()) {
+            return;
+        }
+        let Settings { upload_slots_max, seed_slots_max, .. } = turn.settings;
+        let waiting = self.peers.iter().filter(|(_, peer)| peer.uploads.len() > 0).count();
+        let rate = self.sent.per_second(now);
+        self.seed_slots.weigh(waiting as u32, rate, upload_slots_max, seed_slots_max);
     }
 
     /// Decides who may ask from here on.
@@ -87,9 +138,12 @@ impl Swarm {
         for fact in facts {
             let Some(id) = self.peers.id_at(fact.key) else { continue };
             let Some(peer) = self.peers.get_mut(id) else { continue };
-            match chosen.binary_search(&fact.key) {
-                Ok(_) => peer.unchoke(now),
-                Err(_) => turn.free_reads(peer.choke(now)),
+            let is_chosen = chosen.binary_search(&fact.key).is_ok();
+            match (is_chosen, fact.unchoked_since) {
+                (true, None) => peer.unchoke(now),
+                (false, Some(_)) => turn.free_reads(peer.choke(now)),
+                // Nothing to tell it.
+                _ => continue,
             }
             self.mark(id);
         }

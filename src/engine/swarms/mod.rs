@@ -263,13 +263,35 @@ impl Swarms {
         });
     }
 
+    /// Whoever a budget refused goes on, as far as something came back to it.
+    pub(crate) fn feed(&mut self, now: Instant, turn: &mut Turn) {
+        if std::mem::take(&mut turn.has_freed) {
+            self.feed_starved(now, turn);
+        }
+        if std::mem::take(&mut turn.has_freed_reads) {
+            self.feed_readers(now, turn);
+        }
+    }
+
     /// Something came back to a budget: whoever was refused asks again.
-    pub(crate) fn feed_starved(&mut self, now: Instant, turn: &mut Turn) {
+    fn feed_starved(&mut self, now: Instant, turn: &mut Turn) {
         while let Some(slot) = self.starved.pop_first() {
             self.contain(now, turn, slot, |swarm, _| {
                 swarm.is_starved = false;
                 swarm.mark_all();
             });
+        }
+    }
+
+    /// Bytes came back to the budget of reads: who waits for them is read for in turn, as far as
+    /// they go.
+    fn feed_readers(&mut self, now: Instant, turn: &mut Turn) {
+        for _ in 0..turn.readers.len() {
+            let Some((slot, peer)) = turn.readers.pop_front() else { return };
+            let called = |swarm: &mut Swarm, turn: &mut Turn| swarm.read_called(turn, peer);
+            if self.contain(now, turn, slot, called) == Some(false) {
+                return turn.readers.push_front((slot, peer));
+            }
         }
     }
 

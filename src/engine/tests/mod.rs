@@ -345,4 +345,5 @@ fn a_file_that_could_not_be_named_is_named_after_a_resume() {
 }
 
 mod asleep;
+mod crowd;
 mod versions;

@@ -64,6 +64,8 @@ pub(crate) struct Peer {
     pub(crate) receiving: Option<Receiving>,
     /// On its swarm's list of peers with something due this turn.
     pub(crate) is_due: bool,
+    /// Waits in the shard's queue for room to be read for.
+    pub(crate) awaits_read: bool,
     pub(in crate::engine::peer) has_fast: bool,
     pub(in crate::engine::peer) has_extensions: bool,
     pub(in crate::engine::peer) chokes_us: bool,
@@ -119,6 +121,7 @@ impl Peer {
             sent_at_unchoke: 0,
             receiving: None,
             is_due: false,
+            awaits_read: false,
             has_fast: theirs.has_fast(),
             has_extensions: theirs.has_extensions(),
             chokes_us: true,
