@@ -40,7 +40,7 @@ impl Crowd {
     fn swarm(&self) -> &Swarm {
         let swarms = &self.pair.hosts[0].engine.swarms;
         let slot = swarms.by_id(TorrentId(1)).expect("it was added");
-        swarms.get(slot).expect("it is there")
+        swarms.awake(slot).expect("it has peers")
     }
 
     fn unchoked_count(&self) -> usize {
