@@ -21,10 +21,12 @@ impl Swarm {
     /// Whether another shard could serve it as well: all of it is there and durable, and so is all
     /// that v2 peers may ask for.
     pub(crate) fn may_lend(&self, now: Instant) -> bool {
+        if self.peers.len() < 2 || self.annex.is_some() {
+            return false;
+        }
         let is_settled = self.is_finished && self.naming == 0 && self.late_check.is_none();
         let is_whole = self.is_complete() && self.torrent.missing_layers().next().is_none();
-        self.annex.is_none()
-            && is_settled
+        is_settled
             && is_whole
             && self.interested_count() > 1
             && self.lending.as_deref().is_none_or(|lending| lending.may_ask(now))

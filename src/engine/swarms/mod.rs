@@ -253,7 +253,8 @@ impl Swarms {
             self.contain(now, turn, slot, |swarm, turn| swarm.handle_loads(turn));
         }
         let own = turn.loads.get(turn.shard.as_usize()).copied().unwrap_or(0);
-        let is_hot = is_hot(own) && !turn.is_ending;
+        let others = helper(&turn.loads, |shard| shard == turn.shard);
+        let is_hot = is_hot(own) && others.is_some() && !turn.is_ending;
         let Some(slot) = is_hot.then(|| self.hottest(now)).flatten() else { return };
         self.contain(now, turn, slot, |swarm, turn| {
             let is_taken = |shard| shard == turn.shard || swarm.is_helped_by(shard);
