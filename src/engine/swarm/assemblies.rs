@@ -37,8 +37,10 @@ use crate::engine::swarm::arriving::Assembly;
 /// share of the work is worth picking it up.
 const COMPANY_LEN: usize = 2 * BLOCK_LEN as usize;
 
-/// How long a full piece waits that is alone: another one may be about to come.
-const PATIENCE_ALONE: Duration = Duration::from_millis(2);
+/// How long a full piece waits that is alone, since another one may be about to come, or that holds
+/// memory which others need. Not at all would be too short: one by one, pieces are hashed at a
+/// third of the speed, and memory gets shorter still.
+const PATIENCE_BRIEF: Duration = Duration::from_millis(2);
 /// How long a full piece waits for the best company while others are being received. Nobody misses
 /// a have message that comes this much later, and at 400 MB/s six more pieces of 1 MiB arrive in
 /// this time, which with ten being filled make the sixteen that go together best.
@@ -162,8 +164,8 @@ impl Assemblies {
     }
 
     /// Hashes what has arrived, for as long as `budget` bytes of a lone piece take with SHA-1:
-    /// full pieces first, and pieces being filled where they make company. With `is_pressed`,
-    /// because memory is short, full pieces wait for nobody.
+    /// full pieces first, and pieces being filled where they make company. `is_pressed`: memory is
+    /// short, and full pieces should not hold it for long.
     pub(crate) fn hash(
         &mut self,
         now: Instant,
@@ -172,11 +174,8 @@ impl Assemblies {
         is_pressed: bool,
     ) -> HashReport {
         let mut report = HashReport::default();
-        let patience = match self.open.len() {
-            ..=1 => PATIENCE_ALONE,
-            _ if is_pressed => Duration::ZERO,
-            _ => PATIENCE,
-        };
+        let is_brief = is_pressed || self.open.len() <= 1;
+        let patience = if is_brief { PATIENCE_BRIEF } else { PATIENCE };
         let waits_until = self.full.first().map(|(since, _)| *since + patience);
         let is_due = waits_until.is_some_and(|until| now >= until);
         let is_stream_due = self.streams.len() >= lanes.company::<Sha1Stream>() || is_due;

@@ -42,7 +42,7 @@ impl Swarm {
         }
         let mut left = slice;
         while left > 0 {
-            // Full pieces that wait for company must not keep others from being begun.
+            // Full pieces that wait for company keep others from being begun.
             let is_pressed = turn.assembly.left() < turn.assembly.max() / 8;
             let report = self.assemblies.hash(now, turn.hasher.lanes(), left, is_pressed);
             for (piece, block) in report.leaves {

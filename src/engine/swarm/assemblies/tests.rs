@@ -113,10 +113,12 @@ fn pieces_being_filled_are_hashed_ahead_when_there_are_enough_of_them() {
 }
 
 #[test]
-fn a_full_piece_waits_longer_while_others_come_and_not_at_all_when_memory_is_short() {
+fn a_full_piece_waits_longer_while_others_come_but_not_when_memory_is_short() {
     let lanes = Lanes::detect();
     let layout = Layout::new(4 * 65_536, 65_536).unwrap();
-    for (is_pressed, at, is_hashed) in [(false, 15, false), (false, 16, true), (true, 1, true)] {
+    for (is_pressed, at, is_hashed) in
+        [(false, 15, false), (false, 16, true), (true, 1, false), (true, 2, true)]
+    {
         let mut all = Assemblies::default();
         // Of a v2 torrent: how many of its pieces go together does not depend on the CPU.
         layout.pieces().take(2).for_each(|piece| open(&mut all, &layout, piece, KINDS[1]));
