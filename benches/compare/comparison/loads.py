@@ -134,3 +134,5 @@ LOADS = (
 BY_NAME = {load.name: load for load in LOADS}
 # Left out unless they are named.
 EXTRA = ("download50",)
+# Measured in the first repetition only: memory hardly varies, and waiting for quiet takes long.
+ONCE = ("idle", "churn", "torrents")

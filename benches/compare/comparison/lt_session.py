@@ -32,6 +32,7 @@ def session(address):
             "allow_multiple_connections_per_ip": True,
             "unchoke_slots_limit": -1,
             "connections_limit": 20_000,
+            "max_peerlist_size": 20_000,
             "listen_queue_size": 1_000,
             "in_enc_policy": int(lt.enc_policy.disabled),
             "out_enc_policy": int(lt.enc_policy.disabled),

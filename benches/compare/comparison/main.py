@@ -17,6 +17,7 @@ from comparison import payload
 from comparison.engines import all_engines
 from comparison.loads import BY_NAME
 from comparison.loads import LOADS
+from comparison.loads import ONCE
 from comparison.places import Places
 from comparison.program import Failure
 from comparison.records import Records
@@ -24,8 +25,8 @@ from comparison.records import read
 from comparison.trial import Trial
 
 TORRENT_PIECE = 16 << 10
-# In one process, in this order: memory of idle peers is counted before payload was sent.
-ON_A_SEED = ("check", "idle", "seed1", "seed10", "seed50", "seed200", "churn")
+# Each in one process, in this order: memory of idle peers is counted before anything else.
+ON_A_SEED = (("check", "seed1", "seed10", "seed50", "seed200"), ("idle", "churn"))
 # What the floor does.
 OF_A_FLOOR = ("seed1", "seed10", "seed50", "seed200", "download10", "download50")
 
@@ -91,7 +92,7 @@ def run(options, engines, places, programs, records):
     """A B C, A B C, A B C."""
     began = time.monotonic()
     for repetition in range(1, options.repetitions + 1):
-        for group in groups(options.loads):
+        for group in groups(options.loads, repetition == 1 or options.everything):
             for engine in engines:
                 mine = [load for load in group if not engine.is_floor or load in OF_A_FLOOR]
                 if engine.missing() or not mine:
@@ -106,10 +107,12 @@ def run(options, engines, places, programs, records):
                 session(Trial(engine, options, places, programs, tell), mine)
 
 
-def groups(loads):
+def groups(loads, has_once):
     """Loads that share a process stand together; each other load alone."""
-    on_a_seed = [load for load in ON_A_SEED if load in loads]
-    return ([on_a_seed] if on_a_seed else []) + [[load] for load in loads if load not in ON_A_SEED]
+    now = [load for load in loads if has_once or load not in ONCE]
+    shared = [[load for load in group if load in now] for group in ON_A_SEED]
+    alone = [[load] for load in now if not any(load in group for group in ON_A_SEED)]
+    return [group for group in shared + alone if group]
 
 
 def session(trial, loads):
@@ -117,10 +120,10 @@ def session(trial, loads):
     try:
         if loads == ["torrents"]:
             trial.many_torrents()
-        elif loads[0] in ON_A_SEED:
-            trial.seeding(loads)
-        else:
+        elif loads[0].startswith("download"):
             trial.downloading(loads[0])
+        else:
+            trial.seeding(loads)
     except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
         trial.fail(loads, f"{type(error).__name__}: {error}")
 
@@ -130,7 +133,7 @@ def teller(records, engine, repetition, group):
 
     def tell(load, result):
         if load == "turns":
-            result = {"of": "seeding" if len(group) > 1 else group[0], **result}
+            result = {"of": ", ".join(group), **result}
         records.add(engine.name, load, repetition, result)
         shown = result.get("failure") or ", ".join(
             f"{result[metric.key] * metric.scale:,.{metric.digits}f} {metric.title}"

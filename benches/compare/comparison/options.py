@@ -6,6 +6,7 @@ from pathlib import Path
 
 from comparison.loads import EXTRA
 from comparison.loads import LOADS
+from comparison.loads import ONCE
 from comparison.places import CACHE
 
 ENGINES = ("coreswarm", "rqbit", "lt21", "lt20", "qbittorrent", "aria2", "transmission", "floor")
@@ -90,7 +91,7 @@ def parse(words=None):
         help=f"of {','.join(known)} (default: all but {','.join(EXTRA)})",
     )
     add("--size", type=size, help="payload (default 4G)")
-    add("--repetitions", type=int, help="of everything (default 3)")
+    add("--repetitions", type=int, help=f"of all but {','.join(ONCE)} (default 3)")
     add("--seconds", type=int, help="per seeding load (default 3)")
     add("--idle-peers", type=int, help="(default 5000)")
     add("--idle-seconds", type=int, help="how long idle peers are watched (default 3)")
@@ -103,6 +104,11 @@ def parse(words=None):
     add("--torrents", type=int, help="idle ones (default 5000)")
     add("--torrents-seconds", type=int, help="until when idle torrents must be served (default 15)")
     add("--download-seconds", type=int, help="a download may take (default 20)")
+    add(
+        "--everything",
+        action="store_true",
+        help=f"repeat {','.join(ONCE)} too, not only the others",
+    )
     add("--minutes", type=float, default=30, help="begin nothing after so long (default 30)")
     add("--engine-core", type=int, default=0, help="(default 0)")
     add("--load-core", type=int, default=1, help="(default 1)")

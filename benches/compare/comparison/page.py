@@ -51,10 +51,9 @@ def head(run):
         f"<header><h1>coreswarm and other engines</h1><p class='facts'>{escape(line)}</p><p>"
         "Every engine had the "
         "same loads in turn, pinned to one core, with the load generator on another. Bars are "
-        "medians, dots single "
-        f"runs ({run['repetitions']} of each). <b>×</b> says how many times better coreswarm is "
-        "in this run: above 1 "
-        "in its favour. Differences below 15&nbsp;% are noise.</p></header>"
+        f"medians, dots single runs ({run['repetitions']} of each, of idle peers, churn and idle "
+        "torrents one). <b>×</b> says how many times better coreswarm is in this run: above 1 in "
+        "its favour. Differences below 15&nbsp;% are noise.</p></header>"
     )
 
 

@@ -164,10 +164,12 @@ class Documents(unittest.TestCase):
 
 class Schedule(unittest.TestCase):
     def test_loads_of_one_process_stand_together_in_the_order_that_memory_needs(self):
+        loads = ["seed50", "download10", "idle", "check", "torrents"]
         self.assertEqual(
-            groups(["seed50", "download10", "idle", "check", "torrents"]),
-            [["check", "idle", "seed50"], ["download10"], ["torrents"]],
+            groups(loads, has_once=True),
+            [["check", "seed50"], ["idle"], ["download10"], ["torrents"]],
         )
+        self.assertEqual(groups(loads, has_once=False), [["check", "seed50"], ["download10"]])
 
     def test_quick_is_small_and_what_is_given_stays(self):
         chosen = options.parse(

@@ -13,7 +13,7 @@ class Libtorrent(Engine):
 
     has_input = True
     settings = (
-        "its own preset `high_performance_seed()`, every peer unchoked, TCP only, no encryption, "
+        "its own preset `high_performance_seed()`, every peer unchoked, a long peer list, TCP only, no encryption, "
         "no DHT, LSD or port mapping, several connections per address"
     )
 
