@@ -86,6 +86,11 @@ impl<T> Slots<T> {
         if entry.generation == id.generation { entry.value.as_mut() } else { None }
     }
 
+    /// Whether there ever was a value.
+    pub(crate) fn was_used(&self) -> bool {
+        !self.entries.is_empty()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.len
     }

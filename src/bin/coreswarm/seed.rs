@@ -182,6 +182,7 @@ impl<'a> Seeding<'a> {
         }
         self.has_untold = false;
         let (mut done, mut sent, mut up, mut peers) = (0u64, 0u64, 0u64, 0u32);
+        let mut is_new = false;
         for seeded in &mut self.torrents {
             let stats = seeded.handle.stats();
             if stats.state == TorrentState::Seeding && !seeded.is_told {
@@ -196,10 +197,11 @@ impl<'a> Seeding<'a> {
             if is_due && !seeded.shown.as_ref().is_some_and(|shown| Arc::ptr_eq(shown, &stats)) {
                 self.report.stats(&stats)?;
                 seeded.shown = Some(stats);
+                is_new = true;
             }
         }
         // Rates fall while nothing happens: that is news too.
-        self.is_moving = self.has_untold || up > 0;
+        self.is_moving = self.has_untold || up > 0 || is_new;
         let (up, sent) = (rate(up), bytes(sent));
         let text = format!("{} torrents, up {up}, {sent} sent, {peers} peers", self.torrents.len());
         self.report.bar_text(done, text);

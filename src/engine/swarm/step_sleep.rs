@@ -30,12 +30,23 @@ impl Swarm {
         let has_company = self.peers.len() > 0 || self.dialling > 0 || !self.due.is_empty();
         self.phase == Phase::Active
             && !has_company
-            && self.publish_at.is_none()
-            && self.timer.is_none_or(|at| at.since(now) >= NAP_MIN)
+            && self.has_said_all()
+            && self.has_time(now)
             && self.is_finished
             && self.is_complete()
             && self.is_quiet()
             && self.is_plain()
+    }
+
+    /// Neither a tracker nor a candidate is due soon.
+    fn has_time(&self, now: Instant) -> bool {
+        let timers = [self.announcer.poll_timeout(), self.candidates.poll_timeout()];
+        timers.into_iter().flatten().all(|at| at.since(now) >= NAP_MIN)
+    }
+
+    /// Its figures are published, or are as they will stay: without peers no rate has to fall.
+    fn has_said_all(&self) -> bool {
+        self.publish_at.is_none() || !self.peers.was_used()
     }
 
     /// Nothing is under way and nothing waits to be said.
@@ -64,6 +75,14 @@ impl Swarm {
             && self.torrent.files().len() <= FILE_MAX
             && self.layout.piece_count() <= PIECE_MAX
             && self.files.are_all_final(&self.torrent)
+    }
+
+    /// Publishes its figures if they changed: it is the last time for long.
+    pub(crate) fn publish_last(&mut self, now: Instant) {
+        if self.publish_at.take().is_some() {
+            let last = self.figures(now);
+            self.stats.publish(last);
+        }
     }
 
     /// Goes to sleep; the ring lets go of what it keeps for the torrent.

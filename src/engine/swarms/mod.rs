@@ -51,8 +51,8 @@ pub(crate) struct Swarms {
     /// Swarms that a budget refused.
     starved: BTreeSet<SlotId>,
     timers: BTreeSet<(Instant, SlotId)>,
-    /// Swarms that may fall asleep, and when; rising.
-    drowsy: VecDeque<(Instant, SlotId)>,
+    /// Swarms that may fall asleep, and when.
+    drowsy: BTreeSet<(Instant, SlotId)>,
     annex_count: usize,
 }
 
@@ -179,18 +179,34 @@ impl Swarms {
     /// Lets those sleep that had nothing to do for a while. Some at a time.
     pub(crate) fn doze(&mut self, now: Instant, turn: &mut Turn) {
         for _ in 0..DOZE_MAX {
-            let Some((at, slot)) = self.drowsy.front().copied() else { return };
+            let Some((at, slot)) = self.drowsy.first().copied() else { return };
             if at > now {
                 return;
             }
-            self.drowsy.pop_front();
+            self.drowsy.pop_first();
             let Some(swarm) = self.all.get_mut(slot).and_then(Berth::awake_mut) else { continue };
             swarm.is_drowsy = false;
-            if swarm.may_sleep(now)
-                && let Some(Berth::Awake(swarm)) = self.all.take(slot)
-            {
+            if !swarm.may_sleep(now) {
+                continue;
+            }
+            swarm.publish_last(now);
+            self.see_to_timer(slot);
+            if let Some(Berth::Awake(swarm)) = self.all.take(slot) {
                 self.all.put(slot, Berth::Asleep(swarm.sleep(turn)));
             }
+        }
+    }
+
+    /// The timer of a swarm may have changed.
+    fn see_to_timer(&mut self, slot: SlotId) {
+        let Some(swarm) = self.all.get_mut(slot).and_then(Berth::awake_mut) else { return };
+        let next = if swarm.phase == Phase::Left { None } else { swarm.poll_timeout() };
+        if next != swarm.timer {
+            if let Some(old) = swarm.timer {
+                self.timers.remove(&(old, slot));
+            }
+            swarm.timer = next;
+            self.timers.extend(next.map(|at| (at, slot)));
         }
     }
 
@@ -303,14 +319,8 @@ impl Swarms {
         if swarm.is_starved {
             self.starved.insert(slot);
         }
-        let next = if swarm.phase == Phase::Left { None } else { swarm.poll_timeout() };
-        if next != swarm.timer {
-            if let Some(old) = swarm.timer {
-                self.timers.remove(&(old, slot));
-            }
-            swarm.timer = next;
-            self.timers.extend(next.map(|at| (at, slot)));
-        }
+        self.see_to_timer(slot);
+        let swarm = self.all.get_mut(slot)?.awake_mut()?;
         if std::mem::take(&mut swarm.is_renamed) {
             for name in swarm.names().swarms() {
                 self.by_hash.entry(name).or_insert(slot);
@@ -319,7 +329,9 @@ impl Swarms {
         }
         if !swarm.is_drowsy && swarm.may_sleep(now) {
             swarm.is_drowsy = true;
-            self.drowsy.push_back((now + SLEEP_AFTER, slot));
+            // Who had nobody all its time waits for nobody: a start with thousands needs few awake.
+            let pause = if swarm.peers.was_used() { SLEEP_AFTER } else { Duration::ZERO };
+            self.drowsy.insert((now + pause, slot));
         }
         if swarm.phase != Phase::Left {
             return None;
@@ -343,7 +355,7 @@ impl Swarms {
 
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let timer = self.timers.first().map(|(at, _)| *at);
-        let drowsy = self.drowsy.front().map(|(at, _)| *at);
+        let drowsy = self.drowsy.first().map(|(at, _)| *at);
         timer.into_iter().chain(drowsy).min()
     }
 }

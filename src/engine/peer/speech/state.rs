@@ -179,3 +179,6 @@ impl Peer {
         if self.control.take(now) { Ok(()) } else { Err(PeerFault::Flood) }
     }
 }
+
+// Thousands of idle peers are held: what few of them need is boxed.
+const _: () = assert!(size_of::<Peer>() <= 896);
