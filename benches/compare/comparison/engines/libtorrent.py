@@ -13,8 +13,8 @@ class Libtorrent(Engine):
 
     has_input = True
     settings = (
-        "its own preset `high_performance_seed()`, every peer unchoked, a long peer list, TCP only, no encryption, "
-        "no DHT, LSD or port mapping, several connections per address"
+        "its own preset `high_performance_seed()`, every peer unchoked, a long peer list, TCP only, "
+        "no encryption, no DHT, LSD or port mapping, several connections per address"
     )
 
     def __init__(self, name, release):
