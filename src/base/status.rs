@@ -237,6 +237,9 @@ pub struct ShardStats {
     pub downloaded: u64,
     /// Payload bytes sent.
     pub uploaded: u64,
+    /// Bytes read for peers because they were not in memory. Divided by `uploaded` that is the read
+    /// amplification.
+    pub upload_read: u64,
     /// Bytes of the assembly budget in use.
     pub assembly_used: u64,
     /// How long its turns took.

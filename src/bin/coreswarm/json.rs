@@ -112,6 +112,7 @@ pub(crate) fn shards<'a>(shards: impl Iterator<Item = &'a ShardStats>) -> Value 
             "connection_count": stats.connection_count,
             "downloaded": stats.downloaded,
             "uploaded": stats.uploaded,
+            "upload_read": stats.upload_read,
             "assembly_used": stats.assembly_used,
             "turns": turns(&stats.turns),
         })

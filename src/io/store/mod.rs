@@ -2,6 +2,7 @@
 //! the pool, cached bytes in place.
 
 mod errors;
+mod extents;
 mod file_key;
 mod lanes;
 pub(crate) mod mapped;
@@ -149,6 +150,11 @@ impl Store {
         self.replies.pop_front()
     }
 
+    /// Bytes read for peers because they were not in memory.
+    pub(crate) fn upload_read(&self) -> u64 {
+        self.upload_read
+    }
+
     /// Jobs without a reply.
     pub(crate) fn job_count(&self) -> usize {
         self.jobs.len()
@@ -210,8 +216,15 @@ impl Store {
 
     /// Starts what waited for a place on the ring or the pool.
     fn begin_waiting(&mut self, ring: &mut Ring) {
-        while let Some(id) = self.syncs.pop_front().or_else(|| self.lanes.enter()) {
-            self.go_on(ring, id);
+        loop {
+            if let Some(id) = self.ready.pop_front() {
+                self.go_on(ring, id);
+            } else if let Some(id) = self.lanes.enter() {
+                self.jobs.set_in_lane(id);
+                self.go_on(ring, id);
+            } else {
+                break;
+            }
         }
         self.send_errands();
     }

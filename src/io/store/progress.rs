@@ -1,5 +1,7 @@
 //! A read or write of torrent bytes on its way through the files that they lie in.
 
+use std::ops::Range;
+
 use crate::base::buffer::PageBuf;
 use crate::base::buffer::SharedBuf;
 use crate::base::ids::FileIndex;
@@ -41,6 +43,7 @@ pub(super) enum Load {
 pub(super) struct Transfer {
     /// Position in the torrent.
     pub(super) offset: u64,
+    pub(super) len: usize,
     pub(super) progress: Progress,
     pub(super) payload: Load,
     /// What is read goes to a peer.
@@ -49,17 +52,36 @@ pub(super) struct Transfer {
     pub(super) is_wanted: bool,
     /// The present step of a write goes past the page cache.
     pub(super) is_direct: bool,
+    /// What is read for peers was not in memory: it waited for its extent, or is one.
+    pub(super) was_missed: bool,
+    /// It takes one of the places of its kind.
+    pub(super) is_in_lane: bool,
 }
 
 impl Transfer {
     /// Of `len` bytes from `offset` of the torrent.
     pub(super) fn new(torrent: &Torrent, offset: u64, len: usize, payload: Load) -> Transfer {
         let progress = Progress::new(torrent, offset, len);
-        Transfer { offset, progress, payload, is_served: false, is_wanted: false, is_direct: false }
+        Transfer {
+            offset,
+            len,
+            progress,
+            payload,
+            is_served: false,
+            is_wanted: false,
+            is_direct: false,
+            was_missed: false,
+            is_in_lane: false,
+        }
     }
 
     pub(super) fn is_read(&self) -> bool {
         matches!(self.payload, Load::Read(_))
+    }
+
+    /// Where in the torrent its bytes lie.
+    pub(super) fn range(&self) -> Range<u64> {
+        self.offset..self.offset + self.len as u64
     }
 }
 

@@ -77,6 +77,13 @@ impl Jobs {
         }
     }
 
+    /// A transfer has a place among those under way.
+    pub(super) fn set_in_lane(&mut self, id: JobId) {
+        if let Some((_, transfer)) = self.transfer(id) {
+            transfer.is_in_lane = true;
+        }
+    }
+
     /// `count` more bytes of the transfer are through.
     pub(super) fn advance(&mut self, id: JobId, count: usize) {
         if let Some((_, transfer)) = self.transfer(id) {

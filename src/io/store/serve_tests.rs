@@ -69,16 +69,88 @@ fn what_is_in_memory_is_lent_within_the_call() {
 }
 
 #[test]
-fn what_is_not_in_memory_lies_in_small_files_or_in_two_of_them_is_read() {
+fn what_lies_in_small_files_or_in_two_of_them_is_copied() {
     let mut world = written();
-    drop_cached(&world, "a.part");
-    for (offset, length) in [(0, 16_384), (3_000_000, 70_000), (2_990_000, 80_011)] {
-        let Payload::Memory(bytes) = serve(&mut world, offset, length) else { panic!("{offset}") };
-        assert!(bytes.bytes() == pattern(offset, length as usize), "{offset}");
+    for is_cached in [true, false] {
+        for (offset, length) in [(3_000_000, 70_000), (2_990_000, 80_011), (3_070_000, 11)] {
+            if !is_cached {
+                ["a.part", "c.part", "d.part"].iter().for_each(|name| drop_cached(&world, name));
+            }
+            let payload = serve(&mut world, offset, length);
+            let Payload::Memory(bytes) = payload else { panic!("{offset}") };
+            assert!(bytes.bytes() == pattern(offset, length as usize), "{offset} {is_cached}");
+        }
     }
-    drop(serve(&mut world, 0, 16_384));
-    let again = serve(&mut world, 0, 16_384);
-    assert!(matches!(again, Payload::Mapped(_)), "in memory, and its file is open");
+}
+
+#[test]
+fn neighbours_that_are_not_in_memory_are_read_once_for_all_who_want_them() {
+    let mut world = written();
+    drop(serve(&mut world, 2 << 20, 1));
+    drop_cached(&world, "a.part");
+    let read = |at: u32| DiskOp::Serve { offset: u64::from(at) * 32_768, length: 32_768 };
+    let mut ids: Vec<JobId> = (0..64).map(|at| world.submit(read(at % 32))).collect();
+    while !ids.is_empty() {
+        let (id, reply) = world.next();
+        assert!(matches!(reply, DiskReply::Served(Payload::Mapped(_))), "{reply:?}");
+        ids.retain(|other| *other != id);
+    }
+    assert_eq!(world.store.upload_read(), 1 << 20, "one extent, whoever wanted how much of it");
+    assert_eq!((world.store.job_count(), world.ring.in_flight_count()), (0, 0));
+}
+
+#[test]
+fn a_peer_that_reads_all_of_it_block_by_block_has_every_byte_read_once() {
+    let mut world = written();
+    let total = LENGTHS.iter().sum::<u64>();
+    ["a.part", "c.part", "d.part"].iter().for_each(|name| drop_cached(&world, name));
+    for at in (0..total).step_by(16_384) {
+        let length = (total - at).min(16_384);
+        match serve(&mut world, at, length as u32) {
+            Payload::Mapped(mapped) => {
+                assert!(sent(&mapped).unwrap() == pattern(at, length as usize), "{at}");
+            }
+            Payload::Memory(bytes) => assert!(bytes.bytes() == pattern(at, length as usize)),
+        }
+    }
+    let read = world.store.upload_read();
+    assert!(read <= total, "{read} bytes were read for {total}");
+}
+
+#[test]
+fn whoever_waits_for_an_extent_of_a_file_that_was_cut_gets_the_error_of_its_own_bytes() {
+    let mut world = written();
+    drop(serve(&mut world, 0, 1));
+    let file = File::options().write(true).open(world.path("a.part")).unwrap();
+    file.set_len(500_000).unwrap();
+    drop_cached(&world, "a.part");
+    let ids =
+        [0, 400_000, 700_000].map(|offset| world.submit(DiskOp::Serve { offset, length: 16_384 }));
+    for _ in 0..3 {
+        match world.next() {
+            (id, DiskReply::Served(payload)) => {
+                assert!(payload.len() == 16_384 && ids[..2].contains(&id));
+            }
+            (id, reply) => {
+                let error = failure(reply);
+                assert!(id == ids[2] && error.piece == Some(0), "{error}");
+            }
+        }
+    }
+    assert_eq!(world.store.job_count(), 0);
+}
+
+#[test]
+fn closing_waits_for_an_extent_that_is_being_read() {
+    let mut world = written();
+    drop(serve(&mut world, 0, 1));
+    drop_cached(&world, "a.part");
+    let reading = world.submit(DiskOp::Serve { offset: 1 << 20, length: 16_384 });
+    let closing = world.submit(DiskOp::Close);
+    let (first, reply) = world.next();
+    assert!(first == reading && matches!(reply, DiskReply::Served(_)), "{reply:?}");
+    assert_eq!(world.next().0, closing);
+    assert_eq!((world.store.job_count(), world.ring.in_flight_count()), (0, 0));
 }
 
 #[test]

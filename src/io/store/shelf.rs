@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use crate::content::files::FileEntry;
 use crate::engine::add::WriteMode;
 use crate::engine::disk::FileSeen;
 use crate::engine::disk::JobId;
+use crate::io::store::extents;
 use crate::io::store::file_key::Spot;
 use crate::io::store::parts;
 use crate::io::store::place::Name;
@@ -151,6 +153,22 @@ impl Shelf {
         let Spot::File(file) = spot else { return None };
         let at = self.entry(file)?.offset().checked_add(offset)?;
         Some(self.place.torrent.layout().piece_at(at)?.as_u32())
+    }
+
+    /// What is read at once where these bytes of a piece are not in memory; `None` where they lie in
+    /// several files, or aside.
+    pub(super) fn extent(&self, wanted: &Range<u64>) -> Option<Range<u64>> {
+        let (layout, files) = (self.place.torrent.layout(), self.place.torrent.file_list());
+        let span = files.spans(wanted.start, wanted.end - wanted.start).next()?;
+        let entry = self.entry(span.file)?;
+        let end = entry.offset() + entry.length();
+        let is_there = self.locate(span.file, 0).is_some_and(|(spot, _)| spot != Spot::Parts);
+        let piece = layout.piece_at(wanted.start)?;
+        let start = layout.offset(piece);
+        let whole = start..start + u64::from(layout.piece_len(piece));
+        let extent = extents::around(whole, wanted);
+        let extent = extent.start.max(entry.offset())..extent.end.min(end);
+        (is_there && wanted.end <= extent.end).then_some(extent)
     }
 
     fn entry(&self, file: FileIndex) -> Option<&FileEntry> {

@@ -17,6 +17,7 @@ use crate::engine::disk::JobId;
 use crate::io::blocking::Pool;
 use crate::io::doorbell::Doorbell;
 use crate::io::store::errors::wrong;
+use crate::io::store::extents::Extents;
 use crate::io::store::file_key::Access;
 use crate::io::store::file_key::FileKey;
 use crate::io::store::file_key::Spot;
@@ -45,8 +46,11 @@ pub(crate) struct Store {
     pub(super) direct_files: OpenFiles,
     pub(super) jobs: Jobs,
     pub(super) lanes: Lanes,
-    /// Syncs that may begin.
-    pub(super) syncs: VecDeque<JobId>,
+    pub(super) extents: Extents,
+    /// Bytes read for peers because they were not in memory.
+    pub(super) upload_read: u64,
+    /// Jobs that may go on: syncs, and reads whose extent came.
+    pub(super) ready: VecDeque<JobId>,
     /// Errands that wait for a place on the pool.
     pub(super) errands: VecDeque<Errand>,
     /// Files being opened, and who waits for them.
@@ -73,7 +77,9 @@ impl Store {
             direct_files: OpenFiles::new(open_max / 4, 0),
             jobs: Jobs::default(),
             lanes: Lanes::default(),
-            syncs: VecDeque::new(),
+            extents: Extents::default(),
+            upload_read: 0,
+            ready: VecDeque::new(),
             errands: VecDeque::new(),
             opening: BTreeMap::new(),
             replies: VecDeque::new(),
@@ -123,7 +129,7 @@ impl Store {
             Work::Sync { left, .. } => {
                 shelf.moving_count += 1;
                 left.extend(std::mem::take(&mut shelf.dirty));
-                self.syncs.push_back(id);
+                self.ready.push_back(id);
             }
         }
     }
@@ -170,7 +176,9 @@ impl Store {
 
     /// Replies, and leaves its place to the next transfer of its kind.
     pub(super) fn end_transfer(&mut self, id: JobId, reply: DiskReply) {
-        if let Some((_, transfer)) = self.jobs.transfer(id) {
+        if let Some((_, transfer)) = self.jobs.transfer(id)
+            && transfer.is_in_lane
+        {
             self.lanes.leave(transfer.is_read());
         }
         self.reply(id, reply);
@@ -178,7 +186,11 @@ impl Store {
 
     pub(super) fn reply(&mut self, id: JobId, reply: DiskReply) {
         let Some(job) = self.jobs.remove(id) else { return };
-        self.replies.push_back((id, reply));
+        match self.extents.end(id) {
+            // They find it in memory now, or find out what is wrong with it.
+            Some(waiting) => self.ready.extend(waiting),
+            None => self.replies.push_back((id, reply)),
+        }
         if let Some(shelf) = self.shelves.get_mut(&job.torrent) {
             shelf.job_count = shelf.job_count.saturating_sub(1);
             match job.work {

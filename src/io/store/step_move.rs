@@ -32,7 +32,10 @@ impl Store {
         }
     }
 
-    fn go_on_reading(&mut self, ring: &mut Ring, id: JobId) {
+    pub(super) fn go_on_reading(&mut self, ring: &mut Ring, id: JobId) {
+        if self.lend_instead(id) {
+            return;
+        }
         loop {
             let Some((torrent, transfer)) = self.jobs.transfer(id) else { return };
             let Some(step) = transfer.progress.step() else { return self.end_read(id) };
@@ -55,6 +58,11 @@ impl Store {
                 }
                 // Not cached, or at the end, or an error: the ring's answer counts.
                 _ => {
+                    *slot = Some(buf);
+                    if self.await_extent(ring, id) {
+                        return;
+                    }
+                    let Some(Some(buf)) = self.jobs.buffer(id).map(Option::take) else { return };
                     ring.read(Asker::Disk(id), fd, buf, (step.at, step.len), offset);
                     return;
                 }
@@ -122,6 +130,9 @@ impl Store {
     ) {
         match result {
             Ok(count) if count > 0 => {
+                if self.jobs.transfer(id).is_some_and(|(_, transfer)| transfer.was_missed) {
+                    self.upload_read += count as u64;
+                }
                 self.jobs.advance(id, count);
                 self.go_on_moving(ring, id);
             }

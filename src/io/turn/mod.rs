@@ -169,7 +169,9 @@ impl Pump {
         self.has_news = false;
         let stats = self.parts.engine.stats();
         let busy_permille = u32::from(self.load.last());
-        let stats = ShardStats { turns: self.meter.turns().clone(), busy_permille, ..stats };
+        let turns = self.meter.turns().clone();
+        let upload_read = self.parts.store.upload_read();
+        let stats = ShardStats { turns, busy_permille, upload_read, ..stats };
         if let Some(own) = self.parts.stats.get(self.parts.shard.as_usize()) {
             own.publish(stats);
         }
