@@ -47,26 +47,23 @@ impl Store {
                 self.jobs.advance(id, step.len);
                 continue;
             };
+            let is_extent = transfer.was_missed && !transfer.is_served;
             let Some(fd) = self.open_file(id, (torrent, spot), Access::Read) else { return };
             let Some(slot) = self.jobs.buffer(id) else { return };
-            let Some(mut buf) = slot.take() else { return };
+            let Some(buf) = slot.as_mut() else { return };
             let target = &mut buf.bytes_mut()[step.at..step.at + step.len];
-            match read_cached(&fd, target, offset) {
-                Ok(count) if count > 0 => {
-                    *slot = Some(buf);
-                    self.jobs.advance(id, count);
-                }
-                // Not cached, or at the end, or an error: the ring's answer counts.
-                _ => {
-                    *slot = Some(buf);
-                    if self.await_extent(ring, id) {
-                        return;
-                    }
-                    let Some(Some(buf)) = self.jobs.buffer(id).map(Option::take) else { return };
-                    ring.read(Asker::Disk(id), fd, buf, (step.at, step.len), offset);
-                    return;
-                }
+            // Of an extent something is missing: it is not looked for.
+            if !is_extent && let Ok(count @ 1..) = read_cached(&fd, target, offset) {
+                self.jobs.advance(id, count);
+                continue;
             }
+            // Not cached, or at the end, or an error: the ring's answer counts.
+            if self.await_extent(ring, id) {
+                return;
+            }
+            let Some(Some(buf)) = self.jobs.buffer(id).map(Option::take) else { return };
+            ring.read(Asker::Disk(id), fd, buf, (step.at, step.len), offset);
+            return;
         }
     }
 
