@@ -292,6 +292,26 @@ fn a_panic_breaks_its_torrent_and_neither_the_shard_nor_the_others() {
 }
 
 #[test]
+fn what_the_kernel_cannot_read_while_it_sends_stops_the_torrent_and_says_why() {
+    let mut pair = Pair::new(1_000_003, 32_768, &Settings::default());
+    pair.run(5_000, |pair| pair.hosts[1].engine.stats().downloaded > 100_000);
+    let conn = pair.conns[0].take().expect("they are connected");
+    let error = StorageError {
+        operation: StorageOperation::Read,
+        file: "data".to_owned(),
+        piece: Some(3),
+        errno: None,
+        message: "planted".to_owned(),
+    };
+    let reason = CloseReason::Unreadable(error.clone());
+    pair.hosts[0].engine.handle_closed(pair.now, conn, reason);
+    pair.run(100, |pair| pair.hosts[0].alerts.contains(&AlertKind::Storage(error.clone())));
+    let alerts = &pair.hosts[0].alerts;
+    assert!(alerts.contains(&AlertKind::Error { message: error.to_string() }), "{alerts:?}");
+    assert_eq!(pair.hosts[0].engine.stats().connection_count, 0);
+}
+
+#[test]
 fn a_strangers_handshake_may_come_byte_by_byte() {
     let mut pair = Pair::new(100_000, 32_768, &Settings::default());
     pair.run(20, |pair| pair.hosts[0].alerts.contains(&AlertKind::Finished));

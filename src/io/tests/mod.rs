@@ -148,6 +148,27 @@ fn a_question_is_answered_within_50_ms_by_a_shard_that_downloads_as_fast_as_it_c
 }
 
 #[test]
+fn a_file_that_is_cut_while_it_is_seeded_stops_its_torrent_and_nothing_else() {
+    let (source, target) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (torrent, data) = torrent(source.path(), 5_000_001);
+    let seed = House::start(1);
+    let seeding = seed.add(0, &torrent, source.path(), vec![]);
+    wait_until("the seed is checked", || seeding.read().state == TorrentState::Seeding);
+    let file = fs::File::options().write(true).open(source.path().join("data")).unwrap();
+    file.set_len(1_000_001).unwrap();
+    let leech = House::start(1);
+    leech.add(0, &torrent, target.path(), seed.shards.listen_addresses().to_vec());
+    wait_until("the seed stops", || seeding.read().state == TorrentState::Error);
+    let Reply::Status(status) = seed.ask(0, Command::Status(TorrentId(1))) else { panic!() };
+    assert!(status.error.is_some_and(|error| error.contains("recheck")), "it says what to do");
+    fs::write(source.path().join("data"), data).unwrap();
+    seed.ask(0, Command::Resume(TorrentId(1)));
+    wait_until("it is mended", || seeding.read().state == TorrentState::Seeding);
+    leech.end();
+    seed.end();
+}
+
+#[test]
 fn a_question_is_answered_within_50_ms_by_an_idle_shard() {
     let dir = tempfile::tempdir().unwrap();
     let (torrent, _) = torrent(dir.path(), 100_000);
