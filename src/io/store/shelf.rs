@@ -155,8 +155,8 @@ impl Shelf {
         Some(self.place.torrent.layout().piece_at(at)?.as_u32())
     }
 
-    /// What is read at once where these bytes of a piece are not in memory; `None` where they lie in
-    /// several files, or aside.
+    /// What is read at once where these bytes of a piece are not in memory; `None` where they lie
+    /// in several files, or aside.
     pub(super) fn extent(&self, wanted: &Range<u64>) -> Option<Range<u64>> {
         let (layout, files) = (self.place.torrent.layout(), self.place.torrent.file_list());
         let span = files.spans(wanted.start, wanted.end - wanted.start).next()?;
