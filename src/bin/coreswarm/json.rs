@@ -120,7 +120,7 @@ pub(crate) fn shards<'a>(shards: impl Iterator<Item = &'a ShardStats>) -> Value 
     json!({ "event": "shards", "shards": shards.map(one).collect::<Vec<_>>() })
 }
 
-/// The lengths of turns, in microseconds, and slow turns by the part that took longest.
+/// How long turns took, in microseconds, and slow ones by the part that took longest.
 fn turns(turns: &ShardTurns) -> Value {
     let us = |length: Duration| length.as_micros() as u64;
     let slow = TurnPart::ALL.map(|part| (part.name().to_owned(), turns.slow_count(part).into()));
@@ -131,7 +131,6 @@ fn turns(turns: &ShardTurns) -> Value {
         "p999_us": us(turns.quantile(0.999)),
         "max_us": us(turns.max()),
         "slow": Value::Object(slow.into_iter().collect()),
-        "lengths_us": turns.lengths().map(|(at, count)| (us(at), count)).collect::<Vec<_>>(),
     })
 }
 
@@ -167,6 +166,5 @@ mod tests {
         let figures = ["p50_us", "p99_us", "p999_us", "max_us"].map(|name| turns[name].as_u64());
         assert_eq!(figures, [Some(0); 4]);
         assert_eq!(turns["slow"]["submission"], 0);
-        assert_eq!(turns["lengths_us"], json!([]));
     }
 }
