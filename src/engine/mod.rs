@@ -30,236 +30,33 @@ pub(crate) mod swarm;
 pub(crate) mod swarms;
 pub(crate) mod to_ring;
 pub(crate) mod turn;
+pub(crate) mod whole;
 
 use std::net::SocketAddr;
 
-use crate::base::digest::Sha1;
 use crate::base::ids::ShardId;
-use crate::base::ids::TorrentId;
 use crate::base::instant::Instant;
 use crate::base::limits::HASH_SLICE;
-use crate::base::slots::SlotId;
 use crate::base::status::ShardStats;
-use crate::codec::handshake::Handshake;
-use crate::engine::add::Addition;
 use crate::engine::alert::AlertKind;
 use crate::engine::announce::event::UdpKey;
 use crate::engine::announce::udp::UdpEvent;
-use crate::engine::announce::udp::UdpTrackers;
-use crate::engine::command::Command;
-use crate::engine::command::Ticket;
-use crate::engine::conn::Heard;
 use crate::engine::conn::Stage;
-use crate::engine::conn::Step;
 use crate::engine::disk::DiskReply;
 use crate::engine::disk::JobId;
 use crate::engine::note::Note;
 use crate::engine::parcel::Parcel;
-use crate::engine::shard_config::EngineConfig;
 use crate::engine::swarm::state::Leave;
-use crate::engine::swarm::state::Swarm;
-use crate::engine::swarm::step_handshake::Refusal;
-use crate::engine::swarms::Swarms;
-use crate::engine::to_ring::CloseReason;
 use crate::engine::to_ring::ConnId;
 use crate::engine::to_ring::HttpAnswer;
 use crate::engine::to_ring::Output;
 use crate::engine::to_ring::QueryError;
 use crate::engine::to_ring::QueryId;
-use crate::engine::to_ring::Reply;
 use crate::engine::to_ring::SendBatch;
 use crate::engine::turn::Asker;
-use crate::engine::turn::Turn;
-
-/// Everything that one shard owns.
-#[derive(Debug)]
-pub(crate) struct Engine {
-    turn: Turn,
-    swarms: Swarms,
-    udp: UdpTrackers,
-    /// When the shard was told to end, and by which command.
-    shutdown: Option<Ticket>,
-    now: Instant,
-}
+pub(crate) use crate::engine::whole::state::Engine;
 
 impl Engine {
-    pub(crate) fn new(config: EngineConfig, now: Instant) -> Engine {
-        let udp = UdpTrackers::new(config.settings.allow_private_trackers);
-        Engine { turn: Turn::new(config), swarms: Swarms::default(), udp, shutdown: None, now }
-    }
-
-    pub(crate) fn handle_command(&mut self, now: Instant, ticket: Ticket, command: Command) {
-        self.now = now;
-        let id = command.torrent();
-        let reply = match command {
-            Command::Add(addition) => self.add(now, *addition),
-            Command::Shutdown => return self.shut_down(now, ticket),
-            Command::Remove(id) => {
-                let why = Leave::Removed(ticket);
-                if self.tell(id, |swarm, turn| swarm.leave(now, turn, why)).is_some() {
-                    return;
-                }
-                Reply::NoSuchTorrent
-            }
-            command => {
-                let obey = |id| self.tell(id, |swarm, turn| swarm.obey(now, turn, command));
-                id.and_then(obey).unwrap_or(Reply::NoSuchTorrent)
-            }
-        };
-        self.turn.outputs.push_back(Output::Reply { ticket, reply });
-    }
-
-    /// Owns a torrent from here on. A second one of the same hash is refused by the session
-    /// already.
-    fn add(&mut self, now: Instant, addition: Addition) -> Reply {
-        if self.shutdown.is_some() {
-            return Reply::NoSuchTorrent;
-        }
-        let slot = self.swarms.insert(now, &mut self.turn, addition);
-        self.contain(slot, |swarm, turn| swarm.begin(now, turn));
-        Reply::Done
-    }
-
-    fn shut_down(&mut self, now: Instant, ticket: Ticket) {
-        self.shutdown = Some(ticket);
-        self.turn.is_ending = true;
-        for slot in self.swarms.slots() {
-            self.contain(slot, |swarm, turn| swarm.leave(now, turn, Leave::Shutdown));
-        }
-        self.turn.close_conns(|_| true);
-        self.end_if_drained();
-    }
-
-    fn tell<R>(
-        &mut self,
-        id: TorrentId,
-        what: impl FnOnce(&mut Swarm, &mut Turn) -> R,
-    ) -> Option<R> {
-        let slot = self.swarms.by_id(id)?;
-        self.contain(slot, what)
-    }
-
-    /// A stranger connected. `None`: there is no room, the ring closes the socket at once.
-    pub(crate) fn handle_accepted(&mut self, now: Instant, remote: SocketAddr) -> Option<ConnId> {
-        self.now = now;
-        if self.shutdown.is_some() || !self.turn.gate.admit(remote) {
-            return None;
-        }
-        let stage = Stage::Stranger { heard: Heard::new() };
-        Some(self.turn.insert_conn(now, remote, true, stage))
-    }
-
-    /// Another shard hands a connection over, with the bytes that it has read.
-    pub(crate) fn handle_adopted(
-        &mut self,
-        now: Instant,
-        remote: SocketAddr,
-        bytes: &[u8],
-    ) -> Option<ConnId> {
-        let conn = self.handle_accepted(now, remote)?;
-        self.handle_bytes(now, conn, bytes);
-        Some(conn)
-    }
-
-    /// Our connect succeeded: greet first (BEP 3).
-    pub(crate) fn handle_connected(&mut self, now: Instant, conn: ConnId) {
-        self.now = now;
-        let Some(state) = self.turn.conns.get_mut(conn.0) else { return };
-        let Stage::Dialling { swarm } = state.stage else { return };
-        let Some(owner) = self.swarms.awake(swarm) else { return };
-        state.greeting = owner.greeting(state.address).encode().into();
-        state.stage = Stage::Greeted { swarm, heard: Heard::new() };
-        self.turn.gate.dialled();
-        self.turn.outputs.push_back(Output::Send { conn });
-    }
-
-    pub(crate) fn handle_bytes(&mut self, now: Instant, conn: ConnId, bytes: &[u8]) {
-        self.now = now;
-        if let Some((slot, peer)) = self.turn.peer_of(conn) {
-            self.contain(slot, |swarm, turn| swarm.handle_bytes(now, turn, peer, bytes));
-        } else {
-            self.listen(now, conn, bytes);
-        }
-    }
-
-    /// Bytes of a handshake.
-    fn listen(&mut self, now: Instant, conn: ConnId, mut bytes: &[u8]) {
-        let Some(state) = self.turn.conns.get_mut(conn.0) else { return };
-        match state.listen(&mut bytes) {
-            Ok(Step::More) => {}
-            Ok(Step::Named(info_hash)) => self.route(now, conn, info_hash, bytes),
-            Ok(Step::Whole(theirs)) => self.introduce(now, conn, &theirs, bytes),
-            Err(_) => self.conn_failed(now, conn, true),
-        }
-    }
-
-    /// A stranger named a torrent before its handshake was whole, or with the end of it: if it
-    /// lives on another shard, so does the connection from here on.
-    fn route(&mut self, now: Instant, conn: ConnId, info_hash: Sha1, rest: &[u8]) {
-        if self.swarms.serves(&info_hash) {
-            // Ours: the rest of the handshake is awaited.
-            return self.listen(now, conn, rest);
-        }
-        let home = self.turn.home_of(&info_hash);
-        let Some(to) = home else { return self.conn_failed(now, conn, true) };
-        let Some(state) = self.turn.forget_conn(conn) else { return };
-        let Stage::Stranger { heard } = state.stage else { return };
-        let mut bytes = heard.to_vec();
-        bytes.extend_from_slice(rest);
-        self.turn.outputs.push_back(Output::HandOver { conn, to, bytes });
-    }
-
-    /// The handshake is whole: the connection becomes a peer, or ends.
-    fn introduce(&mut self, now: Instant, conn: ConnId, theirs: &Handshake, rest: &[u8]) {
-        let Some(state) = self.turn.conns.get(conn.0) else { return };
-        let (address, is_inbound) = (state.address, state.is_inbound);
-        let slot = state.swarm().or_else(|| self.swarms.by_hash(&theirs.info_hash));
-        let Some(slot) = slot else { return self.conn_failed(now, conn, true) };
-        let introduced = self.contain(slot, |swarm, turn| {
-            swarm.introduce(now, turn, conn, (address, is_inbound), theirs)
-        });
-        match introduced {
-            Some(Ok(())) => self.handle_bytes(now, conn, rest),
-            Some(Err(refusal)) => self.refuse(now, conn, slot, refusal),
-            None => self.conn_failed(now, conn, true),
-        }
-    }
-
-    fn refuse(&mut self, now: Instant, conn: ConnId, slot: SlotId, refusal: Refusal) {
-        let Some(state) = self.turn.close_conn(conn) else { return };
-        if !state.is_inbound {
-            self.contain(slot, |swarm, _| swarm.refused(now, &state, refusal));
-        }
-    }
-
-    /// All of a batch left.
-    pub(crate) fn handle_sent(&mut self, now: Instant, conn: ConnId, _byte_count: usize) {
-        self.now = now;
-        if let Some((slot, peer)) = self.turn.peer_of(conn) {
-            self.contain(slot, |swarm, turn| swarm.handle_sent(now, turn, peer));
-        }
-    }
-
-    /// The ring closed the connection, or could not make it.
-    pub(crate) fn handle_closed(&mut self, now: Instant, conn: ConnId, reason: CloseReason) {
-        self.now = now;
-        if let Some((slot, peer)) = self.turn.peer_of(conn) {
-            self.turn.forget_conn(conn);
-            self.contain(slot, |swarm, turn| swarm.peer_closed(now, turn, peer, reason));
-        } else {
-            self.conn_failed(now, conn, false);
-        }
-    }
-
-    /// A connection ended before it was a peer.
-    fn conn_failed(&mut self, now: Instant, conn: ConnId, must_close: bool) {
-        let state =
-            if must_close { self.turn.close_conn(conn) } else { self.turn.forget_conn(conn) };
-        let Some(state) = state else { return };
-        let Some(slot) = state.swarm() else { return };
-        self.contain(slot, |swarm, _| swarm.dial_failed(now, &state));
-    }
-
     pub(crate) fn handle_disk(&mut self, now: Instant, job: JobId, reply: DiskReply) {
         self.now = now;
         let Some(owner) = self.turn.job_done(job) else { return };
@@ -406,11 +203,6 @@ impl Engine {
         all.into_iter().flatten().min()
     }
 
-    /// Whether the engine was told to end and nothing is left.
-    pub(crate) fn is_drained(&self) -> bool {
-        self.shutdown.is_some() && self.swarms.len() == 0
-    }
-
     /// Raises an alert about the shard itself.
     pub(crate) fn report(&mut self, kind: AlertKind) {
         self.turn.alert(None, kind);
@@ -455,16 +247,6 @@ impl Engine {
         true
     }
 
-    fn end_if_drained(&mut self) {
-        if let Some(ticket) = self.shutdown.filter(|_| self.swarms.len() == 0) {
-            self.reply_done(ticket);
-        }
-    }
-
-    fn reply_done(&mut self, ticket: Ticket) {
-        self.turn.outputs.push_back(Output::Reply { ticket, reply: Reply::Done });
-    }
-
     fn drain_udp(&mut self, now: Instant) {
         while let Some(event) = self.udp.poll_event() {
             match event {
@@ -483,15 +265,6 @@ impl Engine {
                 }
             }
         }
-    }
-
-    /// Lets a swarm work, and has it flushed at the end of the turn.
-    fn contain<R>(
-        &mut self,
-        slot: SlotId,
-        work: impl FnOnce(&mut Swarm, &mut Turn) -> R,
-    ) -> Option<R> {
-        self.swarms.contain(self.now, &mut self.turn, slot, work)
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use super::*;
 use crate::codec::message::Message;
+use crate::engine::swarm::state::Swarm;
 
 /// A seed with many peers. Batches are under way until a test lets them arrive.
 struct Crowd {

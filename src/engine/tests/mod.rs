@@ -8,23 +8,32 @@ use std::time::Duration;
 use super::*;
 use crate::base::buffer::PageBuf;
 use crate::base::buffer::Pool;
+use crate::base::digest::Sha1;
 use crate::base::digest_lanes::Lanes;
 use crate::base::ids::ShardId;
+use crate::base::ids::TorrentId;
 use crate::base::published::Published;
 use crate::base::status::TorrentStats;
 use crate::base::storage_error::StorageError;
 use crate::base::storage_error::StorageOperation;
+use crate::codec::handshake::Handshake;
 use crate::content::make::TorrentMaker;
 use crate::content::torrent::Torrent;
 use crate::content::wanted::FileChoice;
+use crate::engine::add::Addition;
 use crate::engine::add::Allocation;
 use crate::engine::add::PieceOrder;
 use crate::engine::add::WriteMode;
+use crate::engine::command::Command;
+use crate::engine::command::Ticket;
 use crate::engine::directory::Directory;
 use crate::engine::disk::DiskJob;
 use crate::engine::disk::DiskOp;
 use crate::engine::disk::FileSeen;
 use crate::engine::settings::Settings;
+use crate::engine::shard_config::EngineConfig;
+use crate::engine::to_ring::CloseReason;
+use crate::engine::to_ring::Reply;
 
 /// One engine, its disk (one torrent) and what it said.
 struct Host {

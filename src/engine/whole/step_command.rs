@@ -1,0 +1,64 @@
+//! Commands: adding, removing and ending, and who is told of it.
+
+use crate::base::instant::Instant;
+use crate::engine::add::Addition;
+use crate::engine::command::Command;
+use crate::engine::command::Ticket;
+use crate::engine::swarm::state::Leave;
+use crate::engine::to_ring::Output;
+use crate::engine::to_ring::Reply;
+use crate::engine::whole::state::Engine;
+
+impl Engine {
+    pub(crate) fn handle_command(&mut self, now: Instant, ticket: Ticket, command: Command) {
+        self.now = now;
+        let id = command.torrent();
+        let reply = match command {
+            Command::Add(addition) => self.add(now, *addition),
+            Command::Shutdown => return self.shut_down(now, ticket),
+            Command::Remove(id) => {
+                let why = Leave::Removed(ticket);
+                if self.tell(id, |swarm, turn| swarm.leave(now, turn, why)).is_some() {
+                    return;
+                }
+                Reply::NoSuchTorrent
+            }
+            command => {
+                let obey = |id| self.tell(id, |swarm, turn| swarm.obey(now, turn, command));
+                id.and_then(obey).unwrap_or(Reply::NoSuchTorrent)
+            }
+        };
+        self.turn.outputs.push_back(Output::Reply { ticket, reply });
+    }
+
+    /// Owns a torrent from here on. A second one of the same hash is refused by the session
+    /// already.
+    pub(crate) fn add(&mut self, now: Instant, addition: Addition) -> Reply {
+        if self.shutdown.is_some() {
+            return Reply::NoSuchTorrent;
+        }
+        let slot = self.swarms.insert(now, &mut self.turn, addition);
+        self.contain(slot, |swarm, turn| swarm.begin(now, turn));
+        Reply::Done
+    }
+
+    pub(crate) fn shut_down(&mut self, now: Instant, ticket: Ticket) {
+        self.shutdown = Some(ticket);
+        self.turn.is_ending = true;
+        for slot in self.swarms.slots() {
+            self.contain(slot, |swarm, turn| swarm.leave(now, turn, Leave::Shutdown));
+        }
+        self.turn.close_conns(|_| true);
+        self.end_if_drained();
+    }
+
+    pub(crate) fn end_if_drained(&mut self) {
+        if let Some(ticket) = self.shutdown.filter(|_| self.swarms.len() == 0) {
+            self.reply_done(ticket);
+        }
+    }
+
+    pub(crate) fn reply_done(&mut self, ticket: Ticket) {
+        self.turn.outputs.push_back(Output::Reply { ticket, reply: Reply::Done });
+    }
+}
