@@ -5,7 +5,6 @@
 //! behind the last block of a file is padding: leaves of 32 zero bytes.
 
 use crate::base::digest::Sha256;
-use crate::base::digest_lanes::Lanes;
 use crate::base::limits::HASH_TREE_HEIGHT_MAX;
 use crate::codec::hash_request::HashRequest;
 
@@ -41,15 +40,6 @@ pub(crate) fn root_above(nodes: &[Sha256], level: u32, width: u32) -> Sha256 {
         climb(&mut layer, filler);
     }
     layer.first().copied().unwrap_or_else(|| parent(filler, filler))
-}
-
-/// The layer above another, many nodes at a time.
-pub(crate) fn layer_above(nodes: &[Sha256], filler: Sha256, lanes: Lanes) -> Vec<Sha256> {
-    let pairs: Vec<[u8; 64]> = nodes.chunks(2).map(|pair| join(pair, filler)).collect();
-    let inputs: Vec<&[u8]> = pairs.iter().map(|pair| &pair[..]).collect();
-    let mut layer = vec![filler; inputs.len()];
-    lanes.sha256_leaves(&inputs, &mut layer);
-    layer
 }
 
 /// One or two nodes as the bytes that the node above them is over.

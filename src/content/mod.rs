@@ -6,6 +6,7 @@ pub(crate) mod files;
 pub(crate) mod layout;
 pub(crate) mod make;
 pub(crate) mod merkle;
+pub(crate) mod nodes;
 pub(crate) mod pairs;
 pub(crate) mod piece_layer;
 pub(crate) mod piece_roots;

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use crate::base::digest::Sha256;
+use crate::base::digest_lanes::LANE_MAX;
 use crate::base::digest_lanes::Lanes;
 use crate::content::merkle;
 use crate::content::merkle::HashRange;
+use crate::content::nodes::NodeHasher;
 
 /// Layers above the pieces that are computed anew for every question: at most 2^9 hashes each time.
 /// From there on up they are kept, in less than a two hundredth of what the pieces take.
@@ -27,18 +29,30 @@ pub(crate) struct PieceLayer {
 impl PieceLayer {
     /// Of the roots of pieces of `2^level` leaves. Hashes as many nodes as there are.
     pub(crate) fn new(nodes: Arc<[Sha256]>, level: u32, lanes: Lanes) -> PieceLayer {
-        // Group by group, so that what is hashed next is what was just made.
-        let groups = nodes.chunks(GROUP).map(|group| {
-            let steps = merkle::height(nodes.len().min(GROUP));
-            (0..steps).fold((group.to_vec(), merkle::pad(level)), |(layer, filler), _| {
-                (merkle::layer_above(&layer, filler, lanes), merkle::parent(filler, filler))
-            })
-        });
-        let mut layer: Vec<Sha256> = groups.flat_map(|(top, _)| top).collect();
+        let mut hasher = NodeHasher::new(lanes);
+        let (first, second) = (merkle::pad(level), merkle::pad(level + 1));
+        let steps = merkle::height(nodes.len().min(GROUP));
+        let mut layer = Vec::with_capacity(nodes.len().div_ceil(GROUP));
+        let mut top = Vec::new();
+        // Some groups at a time, so that what is hashed next is what was just made, and the last
+        // step still fills the lanes.
+        for groups in nodes.chunks(GROUP * LANE_MAX) {
+            top.clear();
+            match steps {
+                0 => top.extend_from_slice(groups),
+                _ => hasher.extend(&mut top, groups, first),
+            }
+            (1..steps).fold(second, |filler, _| {
+                hasher.climb(&mut top, filler);
+                merkle::parent(filler, filler)
+            });
+            layer.append(&mut top);
+        }
         let mut filler = merkle::pad(level + FINE_HEIGHT);
         let mut coarse = Vec::new();
         while layer.len() > 1 {
-            let next = merkle::layer_above(&layer, filler, lanes);
+            let mut next = Vec::new();
+            hasher.extend(&mut next, &layer, filler);
             coarse.push(std::mem::replace(&mut layer, next));
             filler = merkle::parent(filler, filler);
         }

@@ -166,8 +166,8 @@ impl Lanes {
         self.compress(S::Digest::ALGORITHM, &mut lanes);
     }
 
-    /// SHA-256 of every input, into `out` by the same position: leaves and pairs of nodes of a hash
-    /// tree (BEP 52). What `out` is too short for is left out; what it has too much stays.
+    /// SHA-256 of every input, into `out` by the same position: leaves of a hash tree (BEP 52).
+    /// What `out` is too short for is left out; what it has too much stays.
     pub(crate) fn sha256_leaves(self, inputs: &[&[u8]], out: &mut [Sha256]) {
         for (inputs, out) in inputs.chunks(LANE_MAX).zip(out.chunks_mut(LANE_MAX)) {
             let mut streams: SmallVec<[Sha256Stream; LANE_MAX]> = SmallVec::new();
@@ -183,7 +183,7 @@ impl Lanes {
     }
 
     /// Adds all blocks of every lane to its state. Fastest when all have the same number.
-    fn compress(&self, algorithm: Algorithm, lanes: &mut [Lane<'_>]) {
+    pub(crate) fn compress(&self, algorithm: Algorithm, lanes: &mut [Lane<'_>]) {
         let mut rest = lanes;
         while !rest.is_empty() {
             let step = self.step(algorithm, rest.len());
