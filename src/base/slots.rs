@@ -101,6 +101,11 @@ impl<T> Slots<T> {
         entry.value.as_ref().map(|_| SlotId { slot, generation: entry.generation })
     }
 
+    /// Every slot that was ever used is below this one.
+    pub(crate) fn bound(&self) -> u32 {
+        self.entries.len() as u32
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = (SlotId, &T)> {
         self.entries.iter().enumerate().filter_map(|(slot, entry)| {
             let id = SlotId { slot: slot as u32, generation: entry.generation };

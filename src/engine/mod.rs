@@ -56,6 +56,11 @@ use crate::engine::to_ring::SendBatch;
 use crate::engine::turn::Asker;
 pub(crate) use crate::engine::whole::state::Engine;
 
+/// Connections per call whose handshake is late: each takes a microsecond or two.
+const LATE_MAX: usize = 32;
+/// Flushes without any output before the ring may look at its clock: some 50 us.
+const FLUSH_MAX: usize = 16;
+
 impl Engine {
     pub(crate) fn handle_disk(&mut self, now: Instant, job: JobId, reply: DiskReply) {
         self.now = now;
@@ -134,20 +139,18 @@ impl Engine {
         self.swarms.handle_loads(now, &mut self.turn);
     }
 
-    /// Call when `now` has reached [`Engine::poll_timeout`], and `hash_slice` after it.
+    /// Call when `now` has reached [`Engine::poll_timeout`], and `hash_slice` after it. Does some
+    /// of what is due: what is left keeps `poll_timeout` in the past.
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         self.now = now;
-        while let Some((at, conn)) = self.turn.deadlines.first().copied() {
-            if at > now {
-                break;
-            }
+        for _ in 0..LATE_MAX {
+            let first = self.turn.deadlines.first().copied();
+            let Some((at, conn)) = first.filter(|(at, _)| *at <= now) else { break };
             self.conn_failed(now, conn, true);
             self.turn.deadlines.remove(&(at, conn));
         }
         self.turn.end_hash_waits(now);
-        for slot in self.swarms.timed_out(now) {
-            self.contain(slot, |swarm, turn| swarm.handle_timeout(now, turn));
-        }
+        self.swarms.handle_timeout(now, &mut self.turn);
         self.swarms.doze(now, &mut self.turn);
         if self.udp.poll_timeout().is_some_and(|at| at <= now) {
             self.udp.handle_timeout(now, &mut self.turn.rng);
@@ -175,7 +178,7 @@ impl Engine {
 
     /// The next thing to do; drained until `None` after every `handle_*`.
     pub(crate) fn poll_output(&mut self) -> Option<Output> {
-        loop {
+        for _ in 0..FLUSH_MAX {
             if let Some(output) = self.turn.outputs.pop_front() {
                 return Some(output);
             }
@@ -183,6 +186,7 @@ impl Engine {
                 return None;
             }
         }
+        Some(Output::Nothing)
     }
 
     /// What the connection should send now. Fills an empty batch; it stays empty when there is

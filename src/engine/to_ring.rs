@@ -37,6 +37,8 @@ pub(crate) struct QueryId(pub(crate) u64);
 /// One thing the ring should do. Drained after every `handle_*`.
 #[derive(Debug)]
 pub(crate) enum Output {
+    /// Nothing just yet, after a while of work, and there is more: time to look at the clock.
+    Nothing,
     /// Connect by TCP; answered by `handle_connected` or `handle_closed`, within `CONNECT_TIMEOUT`.
     Connect { conn: ConnId, address: SocketAddr },
     /// The handshake is over, or a journey: receive in bulk from here on (multishot).

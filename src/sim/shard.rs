@@ -304,8 +304,8 @@ impl Shard {
                 };
                 Effect::HandOver { end, to, bytes, rest: self.take_inputs(end) }
             }
-            // A simulated disk forgets nothing of a torrent that sleeps.
-            Output::Rest { .. } | Output::Rise { .. } => return,
+            // A simulated disk forgets nothing of a torrent that sleeps, and no turn is too long.
+            Output::Nothing | Output::Rest { .. } | Output::Rise { .. } => return,
             Output::Disk(job) => Effect::Disk(job),
             Output::Http { query, url } => Effect::Http { query, url },
             Output::Resolve { query, host, port } => Effect::Resolve { query, host, port },

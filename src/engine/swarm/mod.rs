@@ -5,11 +5,13 @@
 pub(crate) mod annex;
 pub(crate) mod arriving;
 pub(crate) mod assemblies;
+pub(crate) mod choosing;
 pub(crate) mod file_progress;
 pub(crate) mod journey;
 pub(crate) mod late_check;
 pub(crate) mod lending;
 pub(crate) mod readings;
+pub(crate) mod roster;
 pub(crate) mod seeking;
 pub(crate) mod selection;
 pub(crate) mod sleeper;
@@ -17,6 +19,7 @@ pub(crate) mod state;
 pub(crate) mod step_annex;
 pub(crate) mod step_announce;
 pub(crate) mod step_check;
+pub(crate) mod step_choose;
 pub(crate) mod step_command;
 pub(crate) mod step_download;
 pub(crate) mod step_end;
@@ -33,6 +36,7 @@ pub(crate) mod step_timers;
 pub(crate) mod step_travel;
 pub(crate) mod step_upload;
 pub(crate) mod step_verify;
+pub(crate) mod sweep;
 
 use crate::base::instant::Instant;
 use crate::base::slots::SlotId;
@@ -198,16 +202,15 @@ impl Swarm {
         self.sync_if_quiet(turn);
     }
 
-    /// Does what became due, for one peer per call, however often it became due (C1); true while
-    /// more peers wait. One by one, so that what is read for a peer is sent while it is hot in the
-    /// cache.
+    /// Does what became due, for one peer per call, however often it became due (C1), and a slice
+    /// of what is done for all of them; true while more is left. One by one, so that what is read
+    /// for a peer is sent while it is hot in the cache.
     pub(crate) fn flush(&mut self, now: Instant, turn: &mut Turn) -> bool {
         if self.seeking.is_some() {
             self.go_on_seeking(now, turn);
         }
-        if std::mem::take(&mut self.wants_choice) && self.is_active() {
-            self.choose_unchoked(now, turn);
-        }
+        self.go_on_choosing(now, turn);
+        self.go_on_ticking(now, turn);
         if self.picker.take_new_work() {
             self.mark_all();
         }
@@ -217,6 +220,7 @@ impl Swarm {
         if self.late_check.is_some() {
             self.go_on_late_check(turn);
         }
+        self.mark_some();
         if let Some(id) = self.due.pop_front()
             && let Some(peer) = self.peers.get_mut(id)
         {
@@ -228,10 +232,11 @@ impl Swarm {
             self.serve_hashes(now, turn, id);
             self.send(now, turn, id);
         }
-        if self.due.is_empty() {
+        let is_over = self.due.is_empty() && self.marking.is_over();
+        if is_over {
             self.go_on_leaving(turn);
         }
-        !self.due.is_empty()
+        !is_over || self.is_ticking || self.choosing.is_some()
     }
 
     fn send(&mut self, now: Instant, turn: &mut Turn, id: SlotId) {

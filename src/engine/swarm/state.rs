@@ -40,14 +40,17 @@ use crate::engine::pick::Picker;
 use crate::engine::slot_count::SlotCount;
 use crate::engine::swarm::annex::Annex;
 use crate::engine::swarm::assemblies::Assemblies;
+use crate::engine::swarm::choosing::Choosing;
 use crate::engine::swarm::file_progress::FileProgress;
 use crate::engine::swarm::journey::Journey;
 use crate::engine::swarm::late_check::LateCheck;
 use crate::engine::swarm::lending::Lending;
 use crate::engine::swarm::readings::Check;
 use crate::engine::swarm::readings::Readings;
+use crate::engine::swarm::roster::Roster;
 use crate::engine::swarm::seeking::Seeking;
 use crate::engine::swarm::selection::Selection;
+use crate::engine::swarm::sweep::Sweep;
 use crate::engine::turn::Purpose;
 use crate::engine::turn::Turn;
 
@@ -119,15 +122,23 @@ pub(crate) struct Swarm {
     pub(crate) order: PieceOrder,
     pub(crate) blame: Blame,
     pub(crate) candidates: Candidates,
-    pub(crate) choker: Choker<u32>,
+    pub(crate) choker: Choker<SlotId>,
     pub(crate) seed_slots: SlotCount,
-    /// Somebody's interest changed: slots are given anew at the end of the turn.
+    /// Somebody's interest changed: slots are given anew soon.
     pub(crate) wants_choice: bool,
+    /// A round of the choker is over: the same, and slots are weighed.
+    pub(crate) wants_round: bool,
+    /// No choice before this one: choosing among thousands takes its time.
+    pub(crate) choose_from: Instant,
+    pub(crate) choosing: Option<Box<Choosing>>,
     pub(crate) announcer: Announcer,
     pub(crate) has_announced_stop: bool,
     pub(crate) peers: Slots<Peer>,
+    pub(crate) roster: Roster,
     /// Peers with something due this turn.
     pub(crate) due: VecDeque<SlotId>,
+    /// The way to mark all of them so.
+    pub(crate) marking: Sweep,
     /// Outgoing connections that are not peers yet.
     pub(crate) dialling: u32,
     /// A budget said no: ask again when something came back.
@@ -144,6 +155,9 @@ pub(crate) struct Swarm {
     pub(crate) sent: Rate,
     pub(crate) wasted: u64,
     pub(crate) next_tick: Instant,
+    /// The tick that is under way.
+    pub(crate) ticking: Sweep,
+    pub(crate) is_ticking: bool,
     /// When figures are published next; `None` while nothing changed.
     pub(crate) publish_at: Option<Instant>,
     pub(crate) published_at: Instant,
@@ -169,6 +183,9 @@ pub(crate) struct Swarm {
 
 /// Figures are published at most this often (D15).
 pub(crate) const PUBLISH_INTERVAL: Duration = Duration::from_millis(200);
+
+/// Peers marked per call: some microseconds.
+const MARK_MAX: u32 = 64;
 
 impl Swarm {
     pub(crate) fn new(slot: SlotId, addition: Addition, now: Instant, turn: &mut Turn) -> Swarm {
@@ -212,10 +229,15 @@ impl Swarm {
             choker: Choker::new(now),
             seed_slots: SlotCount::new(),
             wants_choice: false,
+            wants_round: false,
+            choose_from: now,
+            choosing: None,
             announcer: Announcer::new(names, addition.torrent.trackers(), &mut turn.rng),
             has_announced_stop: false,
             peers: Slots::default(),
+            roster: Roster::default(),
             due: VecDeque::new(),
+            marking: Sweep::default(),
             dialling: 0,
             is_starved: false,
             jobs: 0,
@@ -227,6 +249,8 @@ impl Swarm {
             sent: Rate::default(),
             wasted: 0,
             next_tick: now,
+            ticking: Sweep::default(),
+            is_ticking: false,
             publish_at: Some(now),
             published_at: now,
             stats: addition.stats,
@@ -298,9 +322,18 @@ impl Swarm {
         }
     }
 
+    /// The same for all peers, some at a time.
     pub(crate) fn mark_all(&mut self) {
-        let ids: Vec<SlotId> = self.peers.iter().map(|(id, _)| id).collect();
-        ids.into_iter().for_each(|id| self.mark(id));
+        self.marking.begin(self.peers.bound());
+    }
+
+    /// Goes on with that.
+    pub(crate) fn mark_some(&mut self) {
+        for slot in self.marking.next(self.peers.bound(), MARK_MAX) {
+            if let Some(id) = self.peers.id_at(slot) {
+                self.mark(id);
+            }
+        }
     }
 
     /// Whether every piece is there, wanted or not.
@@ -343,9 +376,25 @@ impl Swarm {
         }
     }
 
+    /// Takes a peer in.
+    pub(crate) fn seat(&mut self, make: impl FnOnce(SlotId) -> Peer) -> SlotId {
+        let id = self.peers.insert_with(make);
+        if let Some(peer) = self.peers.get(id) {
+            self.roster.insert(id, peer.address, peer.peer_id);
+        }
+        id
+    }
+
+    /// Lets it go.
+    pub(crate) fn unseat(&mut self, id: SlotId) -> Option<Peer> {
+        let peer = self.peers.remove(id)?;
+        self.roster.remove(id, peer.address, peer.peer_id);
+        Some(peer)
+    }
+
     /// The peer at this address, if one is connected.
     pub(crate) fn peer_at(&self, address: SocketAddr) -> Option<SlotId> {
-        self.peers.iter().find(|(_, peer)| peer.address == address).map(|(id, _)| id)
+        self.roster.at(address)
     }
 }
 

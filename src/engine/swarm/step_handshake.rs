@@ -8,7 +8,6 @@ use std::net::SocketAddr;
 use crate::base::digest::Sha1;
 use crate::base::info_hashes::InfoHashes;
 use crate::base::instant::Instant;
-use crate::base::slots::SlotId;
 use crate::codec::handshake::Handshake;
 use crate::engine::alert::AlertKind;
 use crate::engine::candidates::REDIAL;
@@ -77,9 +76,8 @@ impl Swarm {
         address: SocketAddr,
         theirs: &Handshake,
     ) -> Result<(), Refusal> {
-        let same = |(_, peer): (SlotId, &Peer)| {
-            peer.peer_id == theirs.peer_id && peer.address.ip() == address.ip()
-        };
+        let is_there =
+            |id| self.peers.get(id).is_some_and(|peer| peer.address.ip() == address.ip());
         match () {
             () if !self.names().swarms().any(|name| name == theirs.info_hash) => {
                 Err(Refusal::OtherTorrent)
@@ -88,7 +86,7 @@ impl Swarm {
             () if theirs.peer_id == self.peer_id => Err(Refusal::Ourselves),
             () if self.candidates.is_banned(now, address) => Err(Refusal::Banned),
             () if self.peers.len() >= self.peers_max(turn) as usize => Err(Refusal::Full),
-            () if self.peers.iter().any(same) => Err(Refusal::AlreadyThere),
+            () if self.roster.named(theirs.peer_id).any(is_there) => Err(Refusal::AlreadyThere),
             () => Ok(()),
         }
     }
@@ -115,7 +113,7 @@ impl Swarm {
             None => peer.tell_pieces(&self.have),
         }
         peer.introduce(&self.introduction(turn, address.ip()));
-        let id = self.peers.insert(peer);
+        let id = self.seat(|_| peer);
         turn.settle(conn, self.slot, id);
         self.candidates.succeeded(address);
         self.alert(turn, AlertKind::PeerConnected { address, is_inbound });

@@ -60,7 +60,7 @@ impl Swarm {
 
     /// The peer's connection is gone: what it owed goes to others, what it was owed is dropped.
     pub(crate) fn peer_left(&mut self, now: Instant, turn: &mut Turn, id: SlotId, reason: &str) {
-        let Some(mut peer) = self.peers.remove(id) else { return };
+        let Some(mut peer) = self.unseat(id) else { return };
         self.journeys.remove(&id);
         let mut owed = peer.pipeline.take_all();
         if let Some(receiving) = peer.receiving.filter(|receiving| receiving.is_taken) {

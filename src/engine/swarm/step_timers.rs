@@ -12,6 +12,8 @@ use crate::engine::turn::Turn;
 
 /// Peers are looked at this often while there are any: the finest time-out is 4 s.
 const TICK: Duration = Duration::from_secs(1);
+/// Peers looked at per slice: some 10 us.
+const TICK_SLICE: u32 = 16;
 
 /// A download with fewer peers than this asks its tracker for more before the interval is over.
 const PEERS_ENOUGH: usize = 20;
@@ -19,12 +21,10 @@ const PEERS_ENOUGH: usize = 20;
 impl Swarm {
     pub(crate) fn handle_timeout(&mut self, now: Instant, turn: &mut Turn) {
         if now >= self.next_tick && self.keeps_peers() {
-            self.tick(now, turn);
+            self.begin_tick(now);
         }
         if self.is_active() && self.choker.poll_timeout().is_some_and(|at| now >= at) {
-            self.choker.handle_timeout(now);
-            self.weigh_slots(now, turn);
-            self.choose_unchoked(now, turn);
+            self.begin_round(now);
         }
         if let Some(seeking) = &mut self.seeking {
             seeking.fetch.handle_timeout(now);
@@ -56,22 +56,40 @@ impl Swarm {
         let annex = self.annex.as_deref().and_then(Annex::poll_timeout);
         let lending = self.lending.as_deref().and_then(Lending::poll_timeout);
         let journey = self.journeys.values().map(|journey| journey.until).min();
-        [tick, choke, dial, metadata, annex, lending, journey]
+        [tick, choke, self.choice_due(), dial, metadata, annex, lending, journey]
             .into_iter()
             .chain(others)
             .flatten()
             .min()
     }
 
-    fn tick(&mut self, now: Instant, turn: &mut Turn) {
+    /// All peers are looked at from here on, some at a time.
+    fn begin_tick(&mut self, now: Instant) {
         self.next_tick = now + TICK;
-        let ids: Vec<SlotId> = self.peers.iter().map(|(id, _)| id).collect();
-        for id in ids {
+        if !std::mem::replace(&mut self.is_ticking, true) {
+            self.ticking.begin(self.peers.bound());
+        }
+    }
+
+    /// Looks at some, and at the swarm when that was all.
+    pub(crate) fn go_on_ticking(&mut self, now: Instant, turn: &mut Turn) {
+        if !self.is_ticking {
+            return;
+        }
+        for slot in self.ticking.next(self.peers.bound(), TICK_SLICE) {
+            let Some(id) = self.peers.id_at(slot) else { continue };
             self.tick_peer(now, turn, id);
+            if self.is_finished {
+                self.drop_if_useless(now, turn, id);
+            }
         }
-        if self.is_finished {
-            self.drop_seeds(now, turn);
+        if self.ticking.is_over() {
+            self.is_ticking = false;
+            self.end_tick(now, turn);
         }
+    }
+
+    fn end_tick(&mut self, now: Instant, turn: &mut Turn) {
         self.drop_unwanted(turn);
         self.make_room(turn);
         let has_few = self.peers.len() < PEERS_ENOUGH && self.candidates.waiting_count() == 0;
@@ -107,8 +125,7 @@ impl Swarm {
     /// The budget is full of pieces that nobody is asked for: gives the coldest one up, so that
     /// another can be started (D9).
     fn make_room(&mut self, turn: &mut Turn) {
-        let is_asking = self.peers.iter().any(|(_, peer)| peer.pipeline.len() > 0);
-        if !self.is_starved || is_asking {
+        if !self.is_starved || self.peers.iter().any(|(_, peer)| peer.pipeline.len() > 0) {
             return;
         }
         if let Some(piece) = self.picker.cold_piece() {

@@ -50,7 +50,7 @@ impl Swarm {
             turn.outputs.push_back(Output::Established { conn });
             return self.mark(id);
         };
-        let Some(peer) = self.peers.remove(id) else { return };
+        let Some(peer) = self.unseat(id) else { return };
         self.uncount(&peer.pieces);
         self.layers.handle_left(id);
         turn.free_reads(peer.uploads.held());
@@ -93,7 +93,7 @@ impl Swarm {
             Some(field) => self.picker.peer_joined(field),
         }
         let (swarm, layout) = (self.slot, self.layout.clone());
-        let id = self.peers.insert_with(|peer| {
+        let id = self.seat(|peer| {
             let conn = turn.adopt_conn(now, (address, parcel.is_inbound), (swarm, peer));
             Peer::unpack(parcel, conn, layout, now)
         });

@@ -1,13 +1,10 @@
-//! Uploading: reads for what peers asked, and who may ask.
+//! Uploading: reads for what peers asked.
 
 use crate::base::instant::Instant;
 use crate::base::payload::Payload;
 use crate::base::slots::SlotId;
-use crate::engine::choke::Candidate;
-use crate::engine::choke::Currency;
 use crate::engine::disk::DiskOp;
 use crate::engine::disk::JobId;
-use crate::engine::settings::Settings;
 use crate::engine::swarm::state::Swarm;
 use crate::engine::turn::Purpose;
 use crate::engine::turn::Turn;
@@ -90,62 +87,5 @@ impl Swarm {
         self.sent.add(now, payload as u64);
         self.changed();
         self.mark(id);
-    }
-
-    /// Peers that may be unchoked, here and on shards that help.
-    pub(crate) fn slots_max(&self, turn: &Turn) -> u32 {
-        let Settings { upload_slots_max, seed_slots_max, .. } = turn.settings;
-        match self.is_done() {
-            true => self.seed_slots.get(upload_slots_max, seed_slots_max),
-            false => upload_slots_max,
-        }
-    }
-
-    /// Looks at what slots were worth in the last round. While other shards help there is no lack
-    /// of bandwidth.
-    pub(crate) fn weigh_slots(&mut self, now: Instant, turn: &Turn) {
-        if !self.is_done() || self.lending.as_deref().is_some_and(|lending| !lending.is_empty()) {
-            return;
-        }
-        let Settings { upload_slots_max, seed_slots_max, .. } = turn.settings;
-        let waiting = self.peers.iter().filter(|(_, peer)| peer.uploads.len() > 0).count();
-        let rate = self.sent.per_second(now);
-        self.seed_slots.weigh(waiting as u32, rate, upload_slots_max, seed_slots_max);
-    }
-
-    /// Decides who may ask from here on.
-    pub(crate) fn choose_unchoked(&mut self, now: Instant, turn: &mut Turn) {
-        let facts: Vec<Candidate<u32>> = self
-            .peers
-            .iter_mut()
-            .map(|(id, peer)| Candidate {
-                key: id.slot,
-                is_interested: peer.is_interested(),
-                is_snubbed: peer.pipeline.is_snubbed(),
-                is_upload_only: peer.is_upload_only || peer.pieces.is_all(),
-                received_rate: peer.received.per_second(now),
-                sent_rate: peer.sent.per_second(now),
-                unchoked_since: peer.unchoked_since,
-                sent_since_unchoked: peer.sent.total() - peer.sent_at_unchoke,
-                choked_since: peer.choked_since,
-                connected_since: peer.connected_since,
-            })
-            .collect();
-        let currency = if self.is_done() { Currency::Turns } else { Currency::Rate };
-        let slots = self.slots(turn);
-        let mut chosen = self.choker.choose(&facts, slots, currency, now, &mut turn.rng);
-        chosen.sort_unstable();
-        for fact in facts {
-            let Some(id) = self.peers.id_at(fact.key) else { continue };
-            let Some(peer) = self.peers.get_mut(id) else { continue };
-            let is_chosen = chosen.binary_search(&fact.key).is_ok();
-            match (is_chosen, fact.unchoked_since) {
-                (true, None) => peer.unchoke(now),
-                (false, Some(_)) => turn.free_reads(peer.choke(now)),
-                // Nothing to tell it.
-                _ => continue,
-            }
-            self.mark(id);
-        }
     }
 }

@@ -39,6 +39,11 @@ const CONTAINED: &str =
 const SLEEP_AFTER: Duration = Duration::from_secs(2);
 /// Torrents that fall asleep in one turn: some 20 us.
 const DOZE_MAX: usize = 64;
+/// Swarms whose timer is due that are handled per call: one may have to wake, which takes some ten
+/// microseconds.
+const TIMEOUT_MAX: usize = 8;
+/// Swarms that ask again per call when something came back to a budget; peers likewise.
+const FEED_MAX: usize = 4;
 
 /// All swarms, who has something due this turn, and when each wakes.
 #[derive(Debug, Default)]
@@ -50,6 +55,12 @@ pub(crate) struct Swarms {
     due: VecDeque<SlotId>,
     /// Swarms that a budget refused.
     starved: BTreeSet<SlotId>,
+    /// Those among them that may ask again: something came back.
+    called: BTreeSet<SlotId>,
+    /// More came back since.
+    has_freed: bool,
+    /// Bytes came back to the budget of reads, and so many of those who wait for them may ask.
+    readers_called: usize,
     timers: BTreeSet<(Instant, SlotId)>,
     /// Swarms that may fall asleep, and when.
     drowsy: BTreeSet<(Instant, SlotId)>,
@@ -280,34 +291,49 @@ impl Swarms {
         });
     }
 
-    /// Whoever a budget refused goes on, as far as something came back to it.
+    /// Whoever a budget refused goes on, as far as something came back to it: some per call.
     pub(crate) fn feed(&mut self, now: Instant, turn: &mut Turn) {
-        if std::mem::take(&mut turn.has_freed) {
-            self.feed_starved(now, turn);
+        self.has_freed |= std::mem::take(&mut turn.has_freed);
+        if self.called.is_empty() && std::mem::take(&mut self.has_freed) {
+            // Who is refused once more waits behind all others.
+            std::mem::swap(&mut self.called, &mut self.starved);
         }
+        self.feed_starved(now, turn);
         if std::mem::take(&mut turn.has_freed_reads) {
-            self.feed_readers(now, turn);
+            self.readers_called = turn.readers.len();
         }
+        self.feed_readers(now, turn);
     }
 
     /// Something came back to a budget: whoever was refused asks again.
     fn feed_starved(&mut self, now: Instant, turn: &mut Turn) {
-        while let Some(slot) = self.starved.pop_first() {
-            self.contain(now, turn, slot, |swarm, _| {
+        let mut fed = 0;
+        while fed < FEED_MAX
+            && let Some(slot) = self.called.pop_first()
+        {
+            let called = |swarm: &mut Swarm, _: &mut Turn| {
                 swarm.is_starved = false;
                 swarm.mark_all();
-            });
+            };
+            fed += usize::from(self.contain(now, turn, slot, called).is_some());
         }
     }
 
     /// Bytes came back to the budget of reads: who waits for them is read for in turn, as far as
     /// they go.
     fn feed_readers(&mut self, now: Instant, turn: &mut Turn) {
-        for _ in 0..turn.readers.len() {
-            let Some((slot, peer)) = turn.readers.pop_front() else { return };
+        let mut fed = 0;
+        while fed < FEED_MAX && self.readers_called > 0 {
+            self.readers_called -= 1;
+            let Some((slot, peer)) = turn.readers.pop_front() else { continue };
             let called = |swarm: &mut Swarm, turn: &mut Turn| swarm.read_called(turn, peer);
-            if self.contain(now, turn, slot, called) == Some(false) {
-                return turn.readers.push_front((slot, peer));
+            match self.contain(now, turn, slot, called) {
+                Some(true) => fed += 1,
+                Some(false) => {
+                    self.readers_called = 0;
+                    return turn.readers.push_front((slot, peer));
+                }
+                None => {}
             }
         }
     }
@@ -316,7 +342,7 @@ impl Swarms {
     /// returned.
     pub(crate) fn settle(&mut self, now: Instant, slot: SlotId, turn: &Turn) -> Option<Box<Swarm>> {
         let swarm = self.all.get_mut(slot)?.awake_mut()?;
-        if swarm.is_starved {
+        if swarm.is_starved && !self.called.contains(&slot) {
             self.starved.insert(slot);
         }
         self.see_to_timer(slot);
@@ -337,6 +363,7 @@ impl Swarms {
             return None;
         }
         self.starved.remove(&slot);
+        self.called.remove(&slot);
         let Some(Berth::Awake(left)) = self.all.remove(slot) else { return None };
         self.annex_count -= usize::from(left.annex.is_some());
         self.by_id.remove(&left.id);
@@ -348,9 +375,19 @@ impl Swarms {
         Some(left)
     }
 
-    /// Swarms whose timer is due.
-    pub(crate) fn timed_out(&self, now: Instant) -> Vec<SlotId> {
-        self.timers.iter().take_while(|(at, _)| *at <= now).map(|(_, slot)| *slot).collect()
+    /// Some of the swarms whose timer is due, those first that waited longest; each sets its timer
+    /// anew when it is flushed.
+    pub(crate) fn handle_timeout(&mut self, now: Instant, turn: &mut Turn) {
+        for _ in 0..TIMEOUT_MAX {
+            let Some((at, slot)) = self.timers.first().copied().filter(|(at, _)| *at <= now) else {
+                return;
+            };
+            self.timers.remove(&(at, slot));
+            self.contain(now, turn, slot, |swarm, turn| {
+                swarm.timer = None;
+                swarm.handle_timeout(now, turn);
+            });
+        }
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {

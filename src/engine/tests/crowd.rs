@@ -147,3 +147,50 @@ fn who_leaves_while_it_waits_for_room_leaves_nothing_behind() {
     let turn = &crowd.pair.hosts[0].engine.turn;
     assert_eq!((turn.readers.len(), turn.reads.used()), (0, 0));
 }
+
+/// A crowd of 600 of whom everybody has a slot.
+fn large_crowd() -> Crowd {
+    let settings = Settings { connections_per_torrent_max: 1_000, ..Settings::default() };
+    let mut crowd = Crowd::new(600, &Settings { seed_slots_max: 1_000, ..settings });
+    assert!(crowd.unchoked_count() >= 256, "so many are served at once");
+    crowd.wait(Duration::from_millis(20));
+    assert_eq!(crowd.unchoked_count(), 600);
+    crowd
+}
+
+impl Crowd {
+    fn wait(&mut self, time: Duration) {
+        self.pair.now = self.pair.now + time;
+        self.pair.hosts[0].engine.handle_timeout(self.pair.now);
+        self.drain();
+    }
+}
+
+#[test]
+fn a_choice_among_many_takes_slices_and_the_next_one_waits() {
+    let mut crowd = large_crowd();
+    crowd.wait(Duration::from_millis(20));
+    crowd.say(0, &Message::NotInterested);
+    assert!(crowd.pair.hosts[0].engine.flush());
+    assert!(crowd.swarm().choosing.is_some(), "one flush looks at some of them");
+    crowd.drain();
+    assert_eq!((crowd.unchoked_count(), crowd.swarm().choice_due()), (599, None));
+    (1..9).for_each(|at| crowd.say(at, &Message::NotInterested));
+    crowd.drain();
+    let due = crowd.swarm().choice_due().expect("there will be a choice");
+    assert_eq!((crowd.unchoked_count(), due.since(crowd.pair.now).as_micros()), (599, 6_000));
+    crowd.wait(Duration::from_millis(6));
+    assert_eq!((crowd.unchoked_count(), crowd.swarm().choice_due()), (591, None));
+}
+
+#[test]
+fn what_is_done_for_a_crowd_lets_the_ring_look_at_its_clock() {
+    let mut crowd = large_crowd();
+    while crowd.arrive() {}
+    crowd.pair.now = crowd.pair.now + Duration::from_secs(1);
+    let engine = &mut crowd.pair.hosts[0].engine;
+    engine.handle_timeout(crowd.pair.now);
+    let outputs: Vec<Output> = std::iter::from_fn(|| engine.poll_output()).collect();
+    let pauses = outputs.iter().filter(|output| matches!(output, Output::Nothing)).count();
+    assert!((600 / 16..600 / 8).contains(&pauses), "{pauses} looks in {} outputs", outputs.len());
+}

@@ -374,5 +374,6 @@ fn a_file_that_could_not_be_named_is_named_after_a_resume() {
 }
 
 mod asleep;
+mod bounds;
 mod crowd;
 mod versions;

@@ -137,10 +137,7 @@ impl Pump {
             self.parts.engine.handle_detached(now, conn);
         }
         self.tell_loads(now);
-        if self.parts.engine.poll_timeout().is_some_and(|at| at <= now) {
-            self.has_news = true;
-            self.parts.engine.handle_timeout(now);
-        }
+        self.time_out(now);
         self.lap(TurnPart::Timers);
         self.obey(now);
         self.lap(TurnPart::Decisions);
@@ -151,6 +148,17 @@ impl Pump {
             self.lap(TurnPart::Decisions);
         }
         self.parts.sockets.handle_turn_end(&mut self.parts.ring, now);
+    }
+
+    /// Timers that are due, until the turn is too old: the others are due in the next one.
+    fn time_out(&mut self, now: Instant) {
+        while self.parts.engine.poll_timeout().is_some_and(|at| at <= now) {
+            self.has_news = true;
+            self.parts.engine.handle_timeout(now);
+            if self.age() >= TAKING {
+                return;
+            }
+        }
     }
 
     fn end_turn(&mut self) {

@@ -19,6 +19,9 @@ use crate::io::trackers::Job;
 use crate::io::turn::state::Parts;
 use crate::io::turn::state::Pump;
 
+/// The engine worked for as long as moving so many blocks takes.
+const NOTHING: usize = 15;
+
 impl Pump {
     /// Does what the engine wants until it wants nothing more or the turn must end: by the clock,
     /// or because so much goes out. Cached reads are answered on the way.
@@ -44,6 +47,7 @@ impl Pump {
     fn obey_one(&mut self, now: Instant, output: Output) -> usize {
         let Parts { engine, ring, sockets, udp, store, alerts, .. } = &mut self.parts;
         match output {
+            Output::Nothing => return NOTHING,
             Output::Send { conn } => {
                 let block_count = self.send(now, conn);
                 self.sent_blocks += block_count;
