@@ -8,7 +8,7 @@ use crate::base::slots::SlotId;
 use crate::base::slots::Slots;
 use crate::engine::choke::Candidate;
 use crate::engine::peer::speech::state::Peer;
-use crate::engine::swarm::sweep::Sweep;
+use crate::engine::swarm::beat::Beat;
 
 /// Peers looked at per slice, or told: some 10 us.
 const SLICE: u32 = 64;
@@ -20,7 +20,7 @@ const PAUSE: Duration = Duration::from_micros(10);
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Choosing {
-    sweep: Sweep,
+    beat: Beat,
     /// What is known of those who might get a slot, or have one.
     pub(crate) facts: Vec<Candidate<SlotId>>,
     /// Peers that wait for what they asked for.
@@ -35,16 +35,16 @@ pub(crate) struct Choosing {
 
 impl Choosing {
     pub(crate) fn new(peers: &Slots<Peer>, is_round: bool) -> Choosing {
-        let mut sweep = Sweep::default();
-        sweep.begin(peers.bound());
+        let mut beat = Beat::default();
+        beat.begin(peers.bound());
         let (facts, waiting) = (Vec::new(), 0);
-        Choosing { sweep, facts, waiting, is_round, chosen: None, told: 0 }
+        Choosing { beat, facts, waiting, is_round, chosen: None, told: 0 }
     }
 
     /// Looks at some peers; true once all were looked at.
     pub(crate) fn look(&mut self, now: Instant, peers: &mut Slots<Peer>) -> bool {
         let bound = peers.bound();
-        for slot in self.sweep.next(bound, SLICE) {
+        for slot in self.beat.next(bound, SLICE) {
             let Some(id) = peers.id_at(slot) else { continue };
             let Some(peer) = peers.get_mut(id) else { continue };
             self.waiting += u32::from(peer.uploads.len() > 0);
@@ -52,7 +52,7 @@ impl Choosing {
                 self.facts.push(fact(now, id, peer));
             }
         }
-        self.sweep.is_over()
+        self.beat.is_over()
     }
 
     pub(crate) fn is_decided(&self) -> bool {

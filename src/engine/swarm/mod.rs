@@ -5,6 +5,7 @@
 pub(crate) mod annex;
 pub(crate) mod arriving;
 pub(crate) mod assemblies;
+pub(crate) mod beat;
 pub(crate) mod choosing;
 pub(crate) mod file_progress;
 pub(crate) mod journey;
@@ -36,7 +37,6 @@ pub(crate) mod step_timers;
 pub(crate) mod step_travel;
 pub(crate) mod step_upload;
 pub(crate) mod step_verify;
-pub(crate) mod sweep;
 
 use crate::base::instant::Instant;
 use crate::base::slots::SlotId;

@@ -40,6 +40,7 @@ use crate::engine::pick::Picker;
 use crate::engine::slot_count::SlotCount;
 use crate::engine::swarm::annex::Annex;
 use crate::engine::swarm::assemblies::Assemblies;
+use crate::engine::swarm::beat::Beat;
 use crate::engine::swarm::choosing::Choosing;
 use crate::engine::swarm::file_progress::FileProgress;
 use crate::engine::swarm::journey::Journey;
@@ -50,7 +51,6 @@ use crate::engine::swarm::readings::Readings;
 use crate::engine::swarm::roster::Roster;
 use crate::engine::swarm::seeking::Seeking;
 use crate::engine::swarm::selection::Selection;
-use crate::engine::swarm::sweep::Sweep;
 use crate::engine::turn::Purpose;
 use crate::engine::turn::Turn;
 
@@ -138,7 +138,7 @@ pub(crate) struct Swarm {
     /// Peers with something due this turn.
     pub(crate) due: VecDeque<SlotId>,
     /// The way to mark all of them so.
-    pub(crate) marking: Sweep,
+    pub(crate) marking: Beat,
     /// Outgoing connections that are not peers yet.
     pub(crate) dialling: u32,
     /// A budget said no: ask again when something came back.
@@ -156,7 +156,7 @@ pub(crate) struct Swarm {
     pub(crate) wasted: u64,
     pub(crate) next_tick: Instant,
     /// The tick that is under way.
-    pub(crate) ticking: Sweep,
+    pub(crate) ticking: Beat,
     pub(crate) is_ticking: bool,
     /// When figures are published next; `None` while nothing changed.
     pub(crate) publish_at: Option<Instant>,
@@ -237,7 +237,7 @@ impl Swarm {
             peers: Slots::default(),
             roster: Roster::default(),
             due: VecDeque::new(),
-            marking: Sweep::default(),
+            marking: Beat::default(),
             dialling: 0,
             is_starved: false,
             jobs: 0,
@@ -249,7 +249,7 @@ impl Swarm {
             sent: Rate::default(),
             wasted: 0,
             next_tick: now,
-            ticking: Sweep::default(),
+            ticking: Beat::default(),
             is_ticking: false,
             publish_at: Some(now),
             published_at: now,

@@ -6,12 +6,12 @@ use std::ops::Range;
 /// Where the walk is. It goes round: who is asked to begin again and again passes everybody all the
 /// same.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Sweep {
+pub(crate) struct Beat {
     at: u32,
     left: u32,
 }
 
-impl Sweep {
+impl Beat {
     /// Over all slots below `bound`, from where the last walk was left.
     pub(crate) fn begin(&mut self, bound: u32) {
         self.left = bound;
@@ -39,35 +39,35 @@ impl Sweep {
 mod tests {
     use super::*;
 
-    fn walked(sweep: &mut Sweep, bound: u32, max: u32) -> Vec<Range<u32>> {
+    fn walked(beat: &mut Beat, bound: u32, max: u32) -> Vec<Range<u32>> {
         let mut all = Vec::new();
-        while !sweep.is_over() {
-            all.push(sweep.next(bound, max));
+        while !beat.is_over() {
+            all.push(beat.next(bound, max));
         }
         all
     }
 
     #[test]
     fn every_slot_is_passed_once_and_few_at_once_from_the_first_on() {
-        let mut sweep = Sweep::default();
-        assert!(sweep.is_over() && sweep.next(7, 3).is_empty());
-        sweep.begin(0);
-        assert!(walked(&mut sweep, 0, 3).is_empty());
+        let mut beat = Beat::default();
+        assert!(beat.is_over() && beat.next(7, 3).is_empty());
+        beat.begin(0);
+        assert!(walked(&mut beat, 0, 3).is_empty());
         for _ in 0..2 {
-            sweep.begin(7);
-            assert_eq!(walked(&mut sweep, 7, 3), [0..3, 3..6, 6..7]);
+            beat.begin(7);
+            assert_eq!(walked(&mut beat, 7, 3), [0..3, 3..6, 6..7]);
         }
     }
 
     #[test]
     fn a_walk_that_always_begins_again_passes_everybody() {
-        let mut sweep = Sweep::default();
+        let mut beat = Beat::default();
         let mut seen = Vec::new();
         for _ in 0..5 {
-            sweep.begin(10);
-            seen.extend(sweep.next(10, 2));
+            beat.begin(10);
+            seen.extend(beat.next(10, 2));
         }
         assert_eq!(seen, (0..10).collect::<Vec<u32>>());
-        assert_eq!(walked(&mut sweep, 10, 5), [0..5, 5..8], "what was left of it");
+        assert_eq!(walked(&mut beat, 10, 5), [0..5, 5..8], "what was left of it");
     }
 }
