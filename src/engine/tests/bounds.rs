@@ -69,6 +69,15 @@ impl Many {
         jobs.collect()
     }
 
+    /// Alerts of a kind among what came since.
+    fn alert_count(&self, is_meant: impl Fn(&AlertKind) -> bool) -> usize {
+        let alerts = self.outputs.iter().filter_map(|output| match output {
+            Output::Alert(alert) => Some(&alert.kind),
+            _ => None,
+        });
+        alerts.filter(|kind| is_meant(kind)).count()
+    }
+
     /// Their state, as it was published.
     fn checking_count(&self) -> usize {
         let state = |figures: &Arc<Published<TorrentStats>>| figures.read().state;
@@ -114,8 +123,7 @@ fn whoever_a_budget_refuses_is_called_in_its_turn_until_nobody_waits() {
     let mut waiting: VecDeque<DiskJob> = VecDeque::new();
     for round in 0..100 {
         many.drain();
-        let is_checked = |output: &&Output| matches!(output, Output::Alert(alert) if matches!(alert.kind, AlertKind::Checked { .. }));
-        checked += many.outputs.iter().filter(is_checked).count();
+        checked += many.alert_count(|kind| matches!(kind, AlertKind::Checked { .. }));
         assert_eq!(checked, round, "each read that is answered lets one torrent go on");
         waiting.extend(many.jobs());
         let job = waiting.pop_front().expect("somebody reads until all were checked");
@@ -125,9 +133,5 @@ fn whoever_a_budget_refuses_is_called_in_its_turn_until_nobody_waits() {
     }
     many.drain();
     assert!(waiting.is_empty(), "{waiting:?}");
-    let done = many.outputs.iter().filter(|output| match output {
-        Output::Alert(alert) => matches!(alert.kind, AlertKind::Finished),
-        _ => false,
-    });
-    assert!(done.count() > 0, "the last one, too");
+    assert_eq!(many.alert_count(|kind| *kind == AlertKind::Finished), 1, "the last one, too");
 }
