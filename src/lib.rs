@@ -98,6 +98,7 @@ pub use crate::engine::add::PieceOrder;
 pub use crate::engine::add::WriteMode;
 pub use crate::engine::alert::Alert;
 pub use crate::engine::alert::AlertKind;
+pub use crate::engine::settings::SendMode;
 pub use crate::engine::settings::Settings;
 pub use crate::io::interfaces::interface_addresses;
 pub use crate::io::preflight::StartError;

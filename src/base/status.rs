@@ -240,6 +240,8 @@ pub struct ShardStats {
     /// Bytes read for peers because they were not in memory. Divided by `uploaded` that is the read
     /// amplification.
     pub upload_read: u64,
+    /// Bytes sent without a copy, block headers and small messages among them included.
+    pub upload_spliced: u64,
     /// Bytes of the assembly budget in use.
     pub assembly_used: u64,
     /// How long its turns took.

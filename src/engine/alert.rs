@@ -132,6 +132,11 @@ pub enum AlertKind {
         /// Which, as in "SHA-256 by AVX-512 x16".
         left_out: Vec<String>,
     },
+    /// [`SendMode::Splice`](crate::SendMode::Splice) was asked for and the shard cannot: it copies.
+    SendingFellBack {
+        /// What stood against it, and the remedy.
+        message: String,
+    },
     /// A file of the torrent could not be read or written.
     Storage(StorageError),
     /// The torrent keeps its shard busy: another one, which was idle, serves it too from here on.

@@ -2,6 +2,22 @@
 
 use std::net::IpAddr;
 
+/// How payload leaves.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[non_exhaustive]
+pub enum SendMode {
+    /// Copied into the socket. The cheapest where the receiver is on this machine.
+    #[default]
+    Copy,
+    /// Pages of the page cache are given to the socket by reference, where a batch of blocks is in
+    /// memory and mapped: a third of the CPU time per byte, on network cards that gather (most).
+    /// The same bytes as with `Copy`, unless somebody rewrites a file that is being seeded: then
+    /// what is queued in sockets changes with it. Where the system gives a shard no pipe for it,
+    /// that shard copies, and says so
+    /// ([`AlertKind::SendingFellBack`](crate::AlertKind::SendingFellBack)).
+    Splice,
+}
+
 /// What one session allows itself. Shards get equal shares of what is per session.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -39,6 +55,8 @@ pub struct Settings {
     /// Whether tracker names may lead to loopback, private and link-local addresses. Addresses
     /// written in an announce URL always may. Default false.
     pub allow_private_trackers: bool,
+    /// How payload leaves. Default [`SendMode::Copy`].
+    pub send_mode: SendMode,
 }
 
 impl Default for Settings {
@@ -57,6 +75,7 @@ impl Default for Settings {
             announce_port: 0,
             numwant: 200,
             allow_private_trackers: false,
+            send_mode: SendMode::Copy,
         }
     }
 }

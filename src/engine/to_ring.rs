@@ -202,6 +202,12 @@ impl SendBatch {
         self.len == 0
     }
 
+    /// There are blocks, and all of them are bytes of mapped files.
+    pub(crate) fn is_mapped(&self) -> bool {
+        let in_memory = |segment: &Segment| matches!(segment, Segment::Payload(Payload::Memory(_)));
+        self.block_count > 0 && !self.segments.iter().any(in_memory)
+    }
+
     /// The parts in wire order.
     pub(crate) fn parts(&self) -> impl Iterator<Item = Part<'_>> {
         self.segments.iter().map(|segment| match segment {

@@ -49,6 +49,7 @@ use crate::engine::Engine;
 use crate::engine::alert::AlertKind;
 use crate::engine::command::Command;
 use crate::engine::directory::Directory;
+use crate::engine::settings::SendMode;
 use crate::engine::settings::Settings;
 use crate::engine::shard_config::EngineConfig;
 use crate::io::alert_queue::AlertReader;
@@ -62,6 +63,7 @@ use crate::io::preflight::StartError;
 use crate::io::ring::Ring;
 use crate::io::sockets::Sockets;
 use crate::io::sockets::listeners::Listeners;
+use crate::io::sockets::splice::Splicer;
 use crate::io::sockets::udp::Udp;
 use crate::io::store::mapped::WINDOW_MAX;
 use crate::io::store::state::Store;
@@ -297,6 +299,7 @@ fn build(seedling: Seedling) -> io::Result<Pump> {
     for fd in seedling.listeners {
         sockets.listen(&mut ring, fd);
     }
+    let is_splicing = seedling.settings.send_mode == SendMode::Splice;
     let lanes = Lanes::detect();
     let config = EngineConfig {
         shard: seedling.shard,
@@ -314,6 +317,12 @@ fn build(seedling: Seedling) -> io::Result<Pump> {
     if seedling.shard.0 == 0 {
         for address in seedling.addresses {
             engine.report(AlertKind::Listening { address });
+        }
+    }
+    if is_splicing {
+        match Splicer::open() {
+            Ok(splicer) => sockets.set_splicer(splicer),
+            Err(message) => engine.report(AlertKind::SendingFellBack { message }),
         }
     }
     let bell = Arc::clone(seedling.inbox.bell());

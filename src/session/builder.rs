@@ -5,6 +5,7 @@ use std::net::Ipv6Addr;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use crate::engine::settings::SendMode;
 use crate::engine::settings::Settings;
 
 /// Collects what a session is started with; `start` (beside [`Session`](crate::Session)) begins it.
@@ -57,6 +58,13 @@ impl SessionBuilder {
     /// start.
     pub fn tracker_ca(mut self, path: impl Into<PathBuf>) -> SessionBuilder {
         self.tracker_ca = Some(path.into());
+        self
+    }
+
+    /// How payload leaves. Default [`SendMode::Copy`]. The same as [`Settings::send_mode`]: the
+    /// later call counts.
+    pub fn send_mode(mut self, mode: SendMode) -> SessionBuilder {
+        self.settings.send_mode = mode;
         self
     }
 

@@ -113,6 +113,7 @@ pub(crate) fn shards<'a>(shards: impl Iterator<Item = &'a ShardStats>) -> Value 
             "downloaded": stats.downloaded,
             "uploaded": stats.uploaded,
             "upload_read": stats.upload_read,
+            "upload_spliced": stats.upload_spliced,
             "assembly_used": stats.assembly_used,
             "turns": turns(&stats.turns),
         })

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::net::TcpListener;
 use std::time::Duration;
 
+use coreswarm::SendMode;
 use coreswarm::Session;
 use coreswarm::SessionBuilder;
 use coreswarm::Settings;
@@ -14,6 +15,7 @@ use coreswarm::interface_addresses;
 
 use crate::args::Listen;
 use crate::args::PORT;
+use crate::args::SendArg;
 use crate::args::SessionArgs;
 use crate::failure::EXIT_ERROR;
 use crate::failure::EXIT_START;
@@ -62,6 +64,10 @@ fn settings(args: &SessionArgs) -> Settings {
     set(&mut settings.upload_slots_max, args.upload_slots);
     set(&mut settings.seed_slots_max, args.upload_slots);
     settings.assembly_budget = args.assembly_budget.unwrap_or(settings.assembly_budget);
+    settings.send_mode = match args.send {
+        SendArg::Copy => SendMode::Copy,
+        SendArg::Splice => SendMode::Splice,
+    };
     settings.announce_ip = args.announce_ip;
     settings.allow_private_trackers = args.allow_private_trackers;
     settings

@@ -43,6 +43,9 @@ pub(crate) fn words(alert: &Alert) -> String {
                 alert.shard
             )
         }
+        AlertKind::SendingFellBack { message } => {
+            format!("shard {}: payload is copied: {message}", alert.shard)
+        }
         AlertKind::Storage(error) => error.to_string(),
         AlertKind::ShardEnlisted { shard } => format!("shard {shard} serves it too from here on"),
         AlertKind::ShardReleased { shard, reason } => {
@@ -66,5 +69,6 @@ pub(crate) fn is_important(alert: &Alert) -> bool {
             | AlertKind::TrackerWarning { .. }
             | AlertKind::PeerBanned { .. }
             | AlertKind::HashingFellBack { .. }
+            | AlertKind::SendingFellBack { .. }
     )
 }

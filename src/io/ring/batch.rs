@@ -2,7 +2,7 @@
 //! them.
 
 use std::ffi::c_void;
-use std::mem::zeroed;
+use std::mem;
 use std::ptr;
 use std::ptr::with_exposed_provenance_mut;
 
@@ -26,7 +26,7 @@ impl Sending {
     /// With an empty batch.
     pub(crate) fn empty() -> Box<Sending> {
         // SAFETY: msghdr is a C struct of integers and pointers; all zeroes is a valid, empty one.
-        let header = unsafe { zeroed() };
+        let header = unsafe { mem::zeroed() };
         let (batch, iovecs) = (SendBatch::default(), Vec::new());
         Box::new(Sending { batch, sent: 0, header, iovecs, looked_at: 0 })
     }
@@ -45,17 +45,22 @@ impl Sending {
         self.sent >= self.batch.len()
     }
 
+    /// The parts that are left, each with how many of its bytes have left already.
+    pub(crate) fn left(&self) -> impl Iterator<Item = (Part<'_>, usize)> {
+        let mut skip = self.sent;
+        self.batch.parts().filter_map(move |part| {
+            let gone = skip.min(part.len());
+            skip -= gone;
+            (gone < part.len()).then_some((part, gone))
+        })
+    }
+
     /// The first mapped bytes that are left: if the kernel could not read on, it is because of
     /// them.
     pub(crate) fn first_mapped(&self) -> Option<&Mapped> {
-        let mut skip = self.sent;
-        self.batch.parts().find_map(|part| {
-            let is_left = skip < part.len();
-            skip = skip.saturating_sub(part.len());
-            match part {
-                Part::Mapped(mapped) if is_left => Some(mapped),
-                _ => None,
-            }
+        self.left().find_map(|(part, _)| match part {
+            Part::Mapped(mapped) => Some(mapped),
+            Part::Bytes(_) => None,
         })
     }
 
@@ -89,19 +94,16 @@ impl Sending {
     /// The header over what is left. Valid while `self` is neither moved out of its box nor
     /// changed.
     pub(super) fn header(&mut self) -> *const libc::msghdr {
-        self.iovecs.clear();
-        let mut skip = self.sent;
-        for part in self.batch.parts() {
-            let len = part.len();
-            if skip < len {
-                let iov_base = match part {
-                    Part::Bytes(bytes) => ptr::from_ref(&bytes[skip..]).cast::<c_void>().cast_mut(),
-                    Part::Mapped(mapped) => with_exposed_provenance_mut(mapped.address() + skip),
-                };
-                self.iovecs.push(libc::iovec { iov_base, iov_len: len - skip });
-            }
-            skip = skip.saturating_sub(len);
-        }
+        let mut iovecs = mem::take(&mut self.iovecs);
+        iovecs.clear();
+        iovecs.extend(self.left().map(|(part, gone)| {
+            let iov_base = match part {
+                Part::Bytes(bytes) => ptr::from_ref(&bytes[gone..]).cast::<c_void>().cast_mut(),
+                Part::Mapped(mapped) => with_exposed_provenance_mut(mapped.address() + gone),
+            };
+            libc::iovec { iov_base, iov_len: part.len() - gone }
+        }));
+        self.iovecs = iovecs;
         self.header.msg_iov = self.iovecs.as_mut_ptr();
         self.header.msg_iovlen = self.iovecs.len();
         &self.header

@@ -41,6 +41,9 @@ pub(super) struct Conn {
     connect: Option<OpId>,
     /// It may change shards: nothing new begins on it.
     is_leaving: bool,
+    /// The descriptor does not block those who use it beside the ring. The ring waits for it
+    /// either way.
+    is_nonblocking: bool,
 }
 
 impl Conn {
@@ -72,7 +75,16 @@ impl Conn {
 
     fn with(id: ConnId, fd: OwnedFd, receiving: Receiving) -> Conn {
         let fd = Rc::new(fd);
-        Conn { id, fd, receiving, receive: None, send: None, connect: None, is_leaving: false }
+        Conn {
+            id,
+            fd,
+            receiving,
+            receive: None,
+            send: None,
+            connect: None,
+            is_leaving: false,
+            is_nonblocking: false,
+        }
     }
 
     pub(super) fn handle_connected(&mut self) {
@@ -134,18 +146,29 @@ impl Conn {
         self.send = Some(ring.send(Asker::Conn(self.id), Rc::clone(&self.fd), sending));
     }
 
+    /// The descriptor, to be written beside the ring without waiting; `None` if it would wait.
+    pub(super) fn nonblocking(&mut self) -> Option<Rc<OwnedFd>> {
+        if !self.is_nonblocking {
+            SockRef::from(&*self.fd).set_nonblocking(true).ok()?;
+            self.is_nonblocking = true;
+        }
+        Some(Rc::clone(&self.fd))
+    }
+
     /// Waits until more of the batch can be sent.
     pub(super) fn await_room(&mut self, ring: &mut Ring, mut sending: Box<Sending>) {
         sending.handle_full();
         self.send = Some(ring.await_room(Asker::Conn(self.id), Rc::clone(&self.fd), sending));
     }
 
-    /// There is room: sends on, as soon as all of the batch is in memory.
-    pub(super) fn send_on(&mut self, ring: &mut Ring, mut sending: Box<Sending>) {
-        self.send = Some(match sending.next_absent() {
-            Some(absent) => ring.populate(Asker::Conn(self.id), sending, absent),
-            None => ring.send(Asker::Conn(self.id), Rc::clone(&self.fd), sending),
-        });
+    /// Waits until these bytes of the batch are in memory.
+    pub(super) fn populate(
+        &mut self,
+        ring: &mut Ring,
+        sending: Box<Sending>,
+        absent: (usize, usize),
+    ) {
+        self.send = Some(ring.populate(Asker::Conn(self.id), sending, absent));
     }
 
     pub(super) fn handle_send_ended(&mut self) {

@@ -1,11 +1,14 @@
 //! Peer sockets on the ring: completions in, events for the engine out.
 
 mod conn;
+mod headers;
 pub(crate) mod listeners;
+pub(crate) mod splice;
 pub(crate) mod udp;
 
 use std::net::IpAddr;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
@@ -25,6 +28,7 @@ use crate::io::ring::op::OpId;
 use crate::io::ring::outcome::Completion;
 use crate::io::ring::outcome::Outcome;
 use crate::io::sockets::conn::Conn;
+use crate::io::sockets::splice::Splicer;
 
 /// Batches kept for reuse: as many as send at the same time on a busy shard.
 const SPARE_MAX: usize = 256;
@@ -65,6 +69,15 @@ pub(crate) enum SocketEvent {
     },
 }
 
+/// What became of a batch that was given away.
+#[derive(Debug)]
+pub(crate) enum Sent {
+    /// It leaves with the next submission.
+    Later,
+    /// What could be done was done, and this happened; or it waits for room.
+    Now(Option<SocketEvent>),
+}
+
 /// All TCP sockets of a shard.
 #[derive(Default)]
 pub(crate) struct Sockets {
@@ -82,6 +95,8 @@ pub(crate) struct Sockets {
     leaving: Vec<ConnId>,
     #[expect(clippy::vec_box, reason = "the kernel holds addresses inside: boxes stay boxes")]
     spare: Vec<Box<Sending>>,
+    /// Sends without copies, where that was asked for.
+    splicer: Option<Splicer>,
 }
 
 struct Listener {
@@ -186,13 +201,38 @@ impl Sockets {
         self.spare.pop().unwrap_or_else(Sending::empty)
     }
 
+    /// From now on batches of mapped blocks are sent without copies.
+    pub(crate) fn set_splicer(&mut self, splicer: Splicer) {
+        self.splicer = Some(splicer);
+    }
+
+    /// Bytes that were sent without copies.
+    pub(crate) fn spliced(&self) -> u64 {
+        self.splicer.as_ref().map_or(0, Splicer::sent)
+    }
+
     /// Sends the batch; an empty one, or one for a connection that left, only goes back to the
     /// spares.
-    pub(crate) fn send(&mut self, ring: &mut Ring, id: ConnId, sending: Box<Sending>) {
-        match self.get(id) {
-            Some(conn) if !sending.batch.is_empty() => conn.send(ring, sending),
-            _ => self.recycle(sending),
+    pub(crate) fn send(&mut self, ring: &mut Ring, id: ConnId, sending: Box<Sending>) -> Sent {
+        if sending.batch.is_empty() || self.get(id).is_none() {
+            self.recycle(sending);
+            return Sent::Now(None);
         }
+        self.send_on(ring, id, sending)
+    }
+
+    /// Sends what is left of the batch: here and now without copies where that suits it, else by
+    /// the ring.
+    fn send_on(&mut self, ring: &mut Ring, id: ConnId, sending: Box<Sending>) -> Sent {
+        let suits = self.splicer.as_ref().is_some_and(|splicer| splicer.suits(&sending));
+        let Some(conn) = self.get(id) else { return Sent::Now(None) };
+        let Some(fd) = suits.then(|| conn.nonblocking()).flatten() else {
+            conn.send(ring, sending);
+            return Sent::Later;
+        };
+        let Some(splicer) = &mut self.splicer else { return Sent::Now(None) };
+        let result = splicer.send(fd.as_fd(), &sending);
+        Sent::Now(self.handle_sent(ring, id, sending, result))
     }
 
     /// Closes and forgets; nothing more is told.
@@ -383,7 +423,7 @@ impl Sockets {
         &mut self,
         ring: &mut Ring,
         id: ConnId,
-        sending: Box<Sending>,
+        mut sending: Box<Sending>,
         result: Result<(), Errno>,
     ) -> Option<SocketEvent> {
         let Some(conn) = self.get(id) else {
@@ -394,8 +434,14 @@ impl Sockets {
         if let Err(errno) = result {
             return Some(self.handle_unsent(ring, id, sending, errno));
         }
-        conn.send_on(ring, sending);
-        None
+        if let Some(absent) = sending.next_absent() {
+            conn.populate(ring, sending, absent);
+            return None;
+        }
+        match self.send_on(ring, id, sending) {
+            Sent::Later => None,
+            Sent::Now(event) => event,
+        }
     }
 
     /// The rest of a batch will never leave.

@@ -2,6 +2,8 @@
 
 #![expect(clippy::disallowed_methods, reason = "the other end of a socket is another thread")]
 
+mod splicing;
+
 use std::fs::File;
 use std::io::Read;
 use std::io::Write;

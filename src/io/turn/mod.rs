@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::instant::Instant;
+use crate::base::limits::BLOCK_LEN;
 use crate::base::limits::COMPLETION_MAX;
 use crate::base::limits::TURN_BUDGET;
 use crate::base::shard_turns::TurnPart;
@@ -179,7 +180,8 @@ impl Pump {
         let busy_permille = u32::from(self.load.last());
         let turns = self.meter.turns().clone();
         let upload_read = self.parts.store.upload_read();
-        let stats = ShardStats { turns, busy_permille, upload_read, ..stats };
+        let upload_spliced = self.parts.sockets.spliced();
+        let stats = ShardStats { turns, busy_permille, upload_read, upload_spliced, ..stats };
         if let Some(own) = self.parts.stats.get(self.parts.shard.as_usize()) {
             own.publish(stats);
         }
@@ -208,9 +210,12 @@ impl Pump {
         for _ in 0..COMPLETION_MAX {
             let Some(completion) = self.parts.ring.next_completion() else { return };
             self.has_news = true;
+            let spliced = self.parts.sockets.spliced();
             self.take_completion(now, completion);
+            let spliced = self.parts.sockets.spliced() - spliced;
+            let blocks = (spliced / u64::from(BLOCK_LEN)) as usize;
             // One buffer may hold a block, or a thousand requests.
-            if self.pace.worked(STEP / 4) && self.age() >= TAKING {
+            if self.pace.worked(STEP / 4 + blocks) && self.age() >= TAKING {
                 return;
             }
         }
@@ -242,7 +247,7 @@ impl Pump {
         }
     }
 
-    fn take_socket_event(&mut self, now: Instant, event: SocketEvent) {
+    pub(super) fn take_socket_event(&mut self, now: Instant, event: SocketEvent) {
         let Parts { engine, ring, sockets, store, .. } = &mut self.parts;
         match event {
             SocketEvent::Accepted { fd, remote } => {

@@ -56,7 +56,7 @@ pub(crate) struct Parts {
 pub(crate) struct Pump {
     pub(super) parts: Parts,
     pub(super) bell: Rc<OwnedFd>,
-    /// Blocks that went out in this turn.
+    /// Blocks that go out with the next submission.
     pub(super) sent_blocks: usize,
     pub(super) remotes: BTreeMap<ConnId, SocketAddr>,
     pub(super) tickets: BTreeMap<Ticket, Sender<Reply>>,

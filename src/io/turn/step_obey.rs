@@ -13,6 +13,7 @@ use crate::engine::to_ring::Output;
 use crate::engine::to_ring::QueryError;
 use crate::engine::to_ring::QueryId;
 use crate::io::link::Letter;
+use crate::io::sockets::Sent;
 use crate::io::store::place::Place;
 use crate::io::trackers::Answer;
 use crate::io::trackers::Job;
@@ -49,9 +50,7 @@ impl Pump {
         match output {
             Output::Nothing => return NOTHING,
             Output::Send { conn } => {
-                let block_count = self.send(now, conn);
-                self.sent_blocks += block_count;
-                return block_count;
+                return self.send(now, conn);
             }
             Output::Disk(job) => {
                 let length = job.op.length();
@@ -151,7 +150,8 @@ impl Pump {
     }
 
     /// Sends what a connection has, unless a batch of it is under way: then the end of that one
-    /// asks again. Returns how many blocks went out.
+    /// asks again. Returns how many blocks go out; those that do with the next submission are
+    /// counted.
     fn send(&mut self, now: Instant, conn: ConnId) -> usize {
         let Parts { engine, ring, sockets, .. } = &mut self.parts;
         if !sockets.can_send(conn) {
@@ -160,7 +160,12 @@ impl Pump {
         let mut sending = sockets.spare();
         engine.poll_send(now, conn, &mut sending.batch);
         let block_count = sending.batch.block_count();
-        sockets.send(ring, conn, sending);
+        match sockets.send(ring, conn, sending) {
+            Sent::Later => self.sent_blocks += block_count,
+            Sent::Now(event) => {
+                event.into_iter().for_each(|event| self.take_socket_event(now, event));
+            }
+        }
         block_count
     }
 }
