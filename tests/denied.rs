@@ -102,6 +102,27 @@ fn another_user_with_too_little_is_told_in_one_line_what_to_raise() {
     assert!(said.contains("kernel.io_uring_disabled"), "{said}");
 }
 
+/// What it says when it is not refused, but has to do with less; it is ended after a while.
+#[test]
+fn a_shard_that_gets_no_pipe_says_so_and_copies() {
+    assert!(is_root(), "expected to run as root, to become another user; use `sudo ./check`");
+    let bench = Bench::new();
+    let _guard = Sysctl::set("/proc/sys/fs/pipe-max-size", "65536");
+    let program = bench.program();
+    let output = Command::new("timeout")
+        .args(["--signal=INT", "3"])
+        // Without this capability root is held to the limit of pipes, too.
+        .args(["setpriv", "--bounding-set=-sys_resource", "--"])
+        .args([program.to_str().expect("temporary paths are plain"), "get", "x.torrent"])
+        .args(["--shards", "1", "--send", "splice", "--listen", "127.0.0.1:0"])
+        .current_dir(bench.dir.path())
+        .output()
+        .expect("timeout is in coreutils");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("payload is copied: expected a pipe of 256 KiB"), "{said}");
+    assert!(said.contains("fs.pipe-max-size") && !said.contains("panicked"), "{said}");
+}
+
 /// A kernel setting for the length of a test. Root, and with it every other test, is not affected
 /// by the value that is set here.
 struct Sysctl {

@@ -148,7 +148,7 @@ impl Leecher<'_> {
                 }
                 Kind::Receive => self.received(&done)?,
                 Kind::Write => self.written(&done)?,
-                Kind::Send => {}
+                Kind::Send | Kind::Room => {}
             }
         }
         self.hash();

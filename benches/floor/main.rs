@@ -12,6 +12,7 @@ mod leecher;
 mod memory;
 mod ring;
 mod seeder;
+mod splicer;
 mod torrent;
 mod trial;
 mod wire;

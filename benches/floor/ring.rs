@@ -27,6 +27,7 @@ pub(crate) enum Kind {
     Receive,
     Send,
     Write,
+    Room,
 }
 
 /// An operation went on.
@@ -129,6 +130,13 @@ impl Ring {
         unsafe { self.push(send, Kind::Send, number) }
     }
 
+    /// Until the socket can be written.
+    pub(crate) fn await_room(&mut self, fd: i32, number: usize) -> Result<()> {
+        let poll = opcode::PollAdd::new(Fd(fd), libc::POLLOUT as u32).build();
+        // SAFETY: the kernel neither reads nor writes memory of ours.
+        unsafe { self.push(poll, Kind::Room, number) }
+    }
+
     /// # Safety
     /// The bytes stay as they are until the completion.
     pub(crate) unsafe fn write(
@@ -171,7 +179,7 @@ impl Ring {
 
     pub(crate) fn next(&mut self) -> Option<Done> {
         let entry = self.uring.completion().next()?;
-        let kinds = [Kind::Accept, Kind::Receive, Kind::Send, Kind::Write];
+        let kinds = [Kind::Accept, Kind::Receive, Kind::Send, Kind::Write, Kind::Room];
         let (kind, number) = ((entry.user_data() >> 32) as usize, entry.user_data() as u32);
         Some(Done {
             kind: kinds[kind],

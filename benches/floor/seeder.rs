@@ -20,6 +20,7 @@ use crate::memory::Memory;
 use crate::ring::Done;
 use crate::ring::Kind;
 use crate::ring::Ring;
+use crate::splicer::Splicer;
 use crate::torrent::Torrent;
 use crate::wire;
 use crate::wire::BLOCK;
@@ -37,6 +38,8 @@ pub(crate) enum Source {
     Buffer,
     /// The file, mapped.
     Mapping,
+    /// The same pages by reference: vmsplice into a pipe, splice from it into the socket.
+    Splice,
     /// One buffer that is never filled: what sending costs by itself. What arrives is wrong.
     Nothing,
 }
@@ -55,6 +58,8 @@ struct Batch {
     message: libc::msghdr,
     buffer: Memory,
     length: usize,
+    /// Bytes of it that were spliced.
+    gone: usize,
 }
 
 impl Batch {
@@ -67,6 +72,7 @@ impl Batch {
             message: unsafe { mem::zeroed() },
             buffer: Memory::anonymous(BLOCKS_MAX * BLOCK as usize)?,
             length: 0,
+            gone: 0,
         }))
     }
 
@@ -98,6 +104,7 @@ struct Seeder<'a> {
     torrent: &'a Torrent,
     file: &'a File,
     mapping: Option<Memory>,
+    splicer: Option<Splicer>,
     ring: Ring,
     listener: TcpListener,
     /// By number; a connection that has gone keeps its own.
@@ -117,12 +124,14 @@ pub(crate) fn run(
     file: &File,
     listener: TcpListener,
 ) -> Result<u64> {
-    let is_mapped = plan.source == Source::Mapping;
+    let is_spliced = plan.source == Source::Splice;
+    let is_mapped = is_spliced || plan.source == Source::Mapping;
     let mut seeder = Seeder {
         plan,
         torrent,
         file,
         mapping: is_mapped.then(|| Memory::of_file(file)).transpose()?,
+        splicer: is_spliced.then(Splicer::new).transpose()?,
         ring: Ring::new().context("io_uring")?,
         listener,
         peers: Vec::new(),
@@ -145,7 +154,8 @@ impl Seeder<'_> {
             match done.kind {
                 Kind::Accept => self.accepted(&done)?,
                 Kind::Receive => self.received(&done)?,
-                Kind::Send | Kind::Write => self.sent(&done),
+                Kind::Room => self.splice(done.number)?,
+                Kind::Send | Kind::Write => self.sent(done.number, done.result),
             }
         }
         if let Some(number) = self.ready.pop_front() {
@@ -163,6 +173,7 @@ impl Seeder<'_> {
         let count = self.torrent.piece_count();
         let hello = wire::handshake(&self.torrent.info_hash);
         socket.write_all(&[hello, wire::bitfield(count), wire::message(1, &[])].concat())?;
+        socket.set_nonblocking(self.splicer.is_some())?;
         self.ring.receive(socket.as_raw_fd(), self.peers.len())?;
         self.peers.push(Peer {
             socket,
@@ -206,15 +217,38 @@ impl Seeder<'_> {
         }
     }
 
-    fn sent(&mut self, done: &Done) {
-        let peer = &mut self.peers[done.number];
+    fn sent(&mut self, number: usize, result: i32) {
+        let peer = &mut self.peers[number];
         let Some(batch) = peer.sending.take() else { return };
-        if usize::try_from(done.result) != Ok(batch.length) {
+        if usize::try_from(result) != Ok(batch.length) {
             peer.is_closed = true;
         }
-        self.sent += done.result.max(0) as u64;
+        self.sent += result.max(0) as u64;
         self.spare.push(batch);
-        self.queue(done.number);
+        self.queue(number);
+    }
+
+    /// As much of a batch as there is room for; then the rest waits for room.
+    fn splice(&mut self, number: usize) -> Result<()> {
+        let Some(splicer) = &mut self.splicer else { return Ok(()) };
+        let peer = &mut self.peers[number];
+        let (fd, Some(batch)) = (peer.socket.as_raw_fd(), &mut peer.sending) else { return Ok(()) };
+        let parts = &batch.parts[..batch.message.msg_iovlen];
+        match splicer.send(fd, parts, batch.gone) {
+            Ok(count) => batch.gone += count,
+            Err(_) => {
+                self.sent(number, -1);
+                return Ok(());
+            }
+        }
+        match batch.gone == batch.length {
+            true => {
+                let length = batch.length as i32;
+                self.sent(number, length);
+                Ok(())
+            }
+            false => Ok(self.ring.await_room(fd, number)?),
+        }
     }
 
     fn serve(&mut self, number: usize) -> Result<()> {
@@ -227,6 +261,10 @@ impl Seeder<'_> {
             wanted.drain(..wanted.len().min(self.plan.blocks)).collect();
         self.gather(&mut batch, &requests)?;
         let peer = &mut self.peers[number];
+        if self.splicer.is_some() {
+            peer.sending = Some(batch);
+            return self.splice(number);
+        }
         let fd = peer.socket.as_raw_fd();
         // SAFETY: the batch is boxed, stays with the peer until the send is done, and is not
         // touched meanwhile; the mapping stays until the ring has gone.
@@ -236,7 +274,7 @@ impl Seeder<'_> {
 
     /// Reads what lies together in the file together, and sets every block behind its header.
     fn gather(&self, batch: &mut Batch, requests: &[Request]) -> Result<()> {
-        batch.length = 0;
+        (batch.length, batch.gone) = (0, 0);
         let mut run: Option<(u64, usize, usize)> = None;
         let mut used = 0;
         for (at, request) in requests.iter().enumerate() {

@@ -34,7 +34,9 @@ pub(crate) fn run() -> Result<()> {
     let maker = creator.maker().version(TorrentVersion::V1).with_piece_length(65536);
     let bytes = creator.run(&maker, |_| ControlFlow::Continue(()))?;
     let torrent = Torrent::of(&coreswarm::Torrent::parse(&bytes)?)?;
-    for (source, writing) in [(Source::Buffer, Writing::Ring), (Source::Mapping, Writing::Call)] {
+    let sources = [Source::Buffer, Source::Mapping, Source::Splice];
+    let writings = [Writing::Ring, Writing::Call, Writing::Ring];
+    for (source, writing) in sources.into_iter().zip(writings) {
         fs::write(&to, vec![b'x'; SIZE])?;
         let target = File::options().write(true).open(&to)?;
         fetch(&torrent, &File::open(&from)?, &target, source, writing)?;

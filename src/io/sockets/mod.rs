@@ -4,11 +4,12 @@ mod conn;
 mod headers;
 pub(crate) mod listeners;
 pub(crate) mod splice;
+pub(crate) mod state;
+pub(crate) mod step_send;
 pub(crate) mod udp;
 
 use std::net::IpAddr;
 use std::net::SocketAddr;
-use std::os::fd::AsFd;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
@@ -17,94 +18,20 @@ use rustix::io::Errno;
 use socket2::SockRef;
 
 use crate::base::instant::Instant;
-use crate::base::payload::Mapped;
 use crate::engine::to_ring::CloseReason;
 use crate::engine::to_ring::ConnId;
 use crate::io::ring::Ring;
 use crate::io::ring::asker::Asker;
-use crate::io::ring::batch::Sending;
 use crate::io::ring::buffers::Filled;
-use crate::io::ring::op::OpId;
 use crate::io::ring::outcome::Completion;
 use crate::io::ring::outcome::Outcome;
 use crate::io::sockets::conn::Conn;
-use crate::io::sockets::splice::Splicer;
+use crate::io::sockets::state::Listener;
+use crate::io::sockets::state::SocketEvent;
+use crate::io::sockets::state::Sockets;
 
-/// Batches kept for reuse: as many as send at the same time on a busy shard.
-const SPARE_MAX: usize = 256;
 /// Pause after a failed accept (out of descriptors or memory): trying at once would spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// What happened on a socket.
-#[derive(Debug)]
-pub(crate) enum SocketEvent {
-    /// Somebody connected to us. Adopt the descriptor, or drop it to close it.
-    Accepted {
-        fd: OwnedFd,
-        remote: SocketAddr,
-    },
-    Connected {
-        conn: ConnId,
-    },
-    /// Give the buffer back to the ring once its bytes are used.
-    Bytes {
-        conn: ConnId,
-        filled: Filled,
-    },
-    /// So many bytes left. With `is_done` the batch is through and the next one may be sent.
-    Sent {
-        conn: ConnId,
-        count: usize,
-        is_done: bool,
-    },
-    /// What was being sent cannot be read from its file. The socket is gone and forgotten here.
-    Unreadable {
-        conn: ConnId,
-        mapped: Mapped,
-    },
-    /// The socket is gone and forgotten here.
-    Closed {
-        conn: ConnId,
-        reason: CloseReason,
-    },
-}
-
-/// What became of a batch that was given away.
-#[derive(Debug)]
-pub(crate) enum Sent {
-    /// It leaves with the next submission.
-    Later,
-    /// What could be done was done, and this happened; or it waits for room.
-    Now(Option<SocketEvent>),
-}
-
-/// All TCP sockets of a shard.
-#[derive(Default)]
-pub(crate) struct Sockets {
-    /// By the slot of their id.
-    conns: Vec<Option<Conn>>,
-    /// Connections whose slot the engine gave to a newer one before it said what becomes of them.
-    displaced: Vec<Conn>,
-    count: usize,
-    listeners: Vec<Listener>,
-    /// Addresses that connections of ours come from: those that were chosen to listen at.
-    sources: Vec<IpAddr>,
-    /// Connections whose single receive ended: they may be taken away before they are armed again.
-    disarmed: Vec<ConnId>,
-    /// Connections that may change shards once nothing is in flight on them.
-    leaving: Vec<ConnId>,
-    #[expect(clippy::vec_box, reason = "the kernel holds addresses inside: boxes stay boxes")]
-    spare: Vec<Box<Sending>>,
-    /// Sends without copies, where that was asked for.
-    splicer: Option<Splicer>,
-}
-
-struct Listener {
-    fd: Rc<OwnedFd>,
-    accept: OpId,
-    /// When to accept again after a failure.
-    retry_at: Option<Instant>,
-}
 
 impl Sockets {
     /// Accepts from now on.
@@ -189,50 +116,6 @@ impl Sockets {
     fn is_settled(&mut self, at: usize) -> bool {
         let Some(id) = self.leaving.get(at).copied() else { return false };
         self.get(id).is_none_or(|conn| !conn.is_leaving() || conn.is_quiet())
-    }
-
-    /// Whether a batch may be sent now.
-    pub(crate) fn can_send(&mut self, id: ConnId) -> bool {
-        self.get(id).is_some_and(|conn| !conn.is_sending() && !conn.is_leaving())
-    }
-
-    /// An empty batch to fill.
-    pub(crate) fn spare(&mut self) -> Box<Sending> {
-        self.spare.pop().unwrap_or_else(Sending::empty)
-    }
-
-    /// From now on batches of mapped blocks are sent without copies.
-    pub(crate) fn set_splicer(&mut self, splicer: Splicer) {
-        self.splicer = Some(splicer);
-    }
-
-    /// Bytes that were sent without copies.
-    pub(crate) fn spliced(&self) -> u64 {
-        self.splicer.as_ref().map_or(0, Splicer::sent)
-    }
-
-    /// Sends the batch; an empty one, or one for a connection that left, only goes back to the
-    /// spares.
-    pub(crate) fn send(&mut self, ring: &mut Ring, id: ConnId, sending: Box<Sending>) -> Sent {
-        if sending.batch.is_empty() || self.get(id).is_none() {
-            self.recycle(sending);
-            return Sent::Now(None);
-        }
-        self.send_on(ring, id, sending)
-    }
-
-    /// Sends what is left of the batch: here and now without copies where that suits it, else by
-    /// the ring.
-    fn send_on(&mut self, ring: &mut Ring, id: ConnId, sending: Box<Sending>) -> Sent {
-        let suits = self.splicer.as_ref().is_some_and(|splicer| splicer.suits(&sending));
-        let Some(conn) = self.get(id) else { return Sent::Now(None) };
-        let Some(fd) = suits.then(|| conn.nonblocking()).flatten() else {
-            conn.send(ring, sending);
-            return Sent::Later;
-        };
-        let Some(splicer) = &mut self.splicer else { return Sent::Now(None) };
-        let result = splicer.send(fd.as_fd(), &sending);
-        Sent::Now(self.handle_sent(ring, id, sending, result))
     }
 
     /// Closes and forgets; nothing more is told.
@@ -379,122 +262,6 @@ impl Sockets {
         };
         self.close(ring, id);
         Some(SocketEvent::Closed { conn: id, reason })
-    }
-
-    fn handle_sent(
-        &mut self,
-        ring: &mut Ring,
-        id: ConnId,
-        mut sending: Box<Sending>,
-        result: Result<usize, Errno>,
-    ) -> Option<SocketEvent> {
-        let Some(conn) = self.get(id) else {
-            self.recycle(sending);
-            return None;
-        };
-        conn.handle_send_ended();
-        match result {
-            Ok(count) => {
-                let is_done = sending.advance(count);
-                if is_done {
-                    self.recycle(sending);
-                } else if sending.first_mapped().is_some() {
-                    conn.await_room(ring, sending);
-                } else {
-                    conn.send(ring, sending);
-                }
-                Some(SocketEvent::Sent { conn: id, count, is_done })
-            }
-            // A signal is nobody's fault: the same bytes go again.
-            Err(Errno::INTR) => {
-                conn.send(ring, sending);
-                None
-            }
-            Err(Errno::AGAIN) => {
-                conn.await_room(ring, sending);
-                None
-            }
-            Err(errno) => Some(self.handle_unsent(ring, id, sending, errno)),
-        }
-    }
-
-    /// A batch that waited for room, or for bytes of its to be in memory, may go on.
-    fn handle_room(
-        &mut self,
-        ring: &mut Ring,
-        id: ConnId,
-        mut sending: Box<Sending>,
-        result: Result<(), Errno>,
-    ) -> Option<SocketEvent> {
-        let Some(conn) = self.get(id) else {
-            self.recycle(sending);
-            return None;
-        };
-        conn.handle_send_ended();
-        if let Err(errno) = result {
-            return Some(self.handle_unsent(ring, id, sending, errno));
-        }
-        if let Some(absent) = sending.next_absent() {
-            conn.populate(ring, sending, absent);
-            return None;
-        }
-        match self.send_on(ring, id, sending) {
-            Sent::Later => None,
-            Sent::Now(event) => event,
-        }
-    }
-
-    /// The rest of a batch will never leave.
-    fn handle_unsent(
-        &mut self,
-        ring: &mut Ring,
-        conn: ConnId,
-        sending: Box<Sending>,
-        errno: Errno,
-    ) -> SocketEvent {
-        let unreadable = sending.first_mapped().filter(|_| errno == Errno::FAULT).cloned();
-        self.recycle(sending);
-        self.close(ring, conn);
-        let reason = CloseReason::Errno(errno.raw_os_error());
-        match unreadable {
-            Some(mapped) => SocketEvent::Unreadable { conn, mapped },
-            None => SocketEvent::Closed { conn, reason },
-        }
-    }
-
-    fn recycle(&mut self, mut sending: Box<Sending>) {
-        // Payload is let go of at once, whether the batch is kept or not.
-        sending.clear();
-        if self.spare.len() < SPARE_MAX {
-            self.spare.push(sending);
-        }
-    }
-
-    fn put(&mut self, conn: Conn) {
-        let slot = conn.id.0.slot as usize;
-        if slot >= self.conns.len() {
-            self.conns.resize_with(slot + 1, || None);
-        }
-        self.count += 1;
-        // Forgotten, but not lost: a hand-over or a close for the old one is on its way.
-        self.displaced.extend(self.conns[slot].replace(conn));
-    }
-
-    fn get(&mut self, id: ConnId) -> Option<&mut Conn> {
-        let in_slot = self.conns.get_mut(id.0.slot as usize).and_then(Option::as_mut);
-        in_slot
-            .filter(|conn| conn.id == id)
-            .or_else(|| self.displaced.iter_mut().find(|conn| conn.id == id))
-    }
-
-    fn remove(&mut self, id: ConnId) -> Option<Conn> {
-        let in_slot = self.conns.get_mut(id.0.slot as usize);
-        let conn = in_slot.and_then(|slot| slot.take_if(|conn| conn.id == id)).or_else(|| {
-            let at = self.displaced.iter().position(|conn| conn.id == id)?;
-            Some(self.displaced.swap_remove(at))
-        })?;
-        self.count -= 1;
-        Some(conn)
     }
 }
 

@@ -33,7 +33,7 @@ use crate::io::link::Letter;
 use crate::io::ring::asker::Asker;
 use crate::io::ring::outcome::Completion;
 use crate::io::ring::outcome::Outcome;
-use crate::io::sockets::SocketEvent;
+use crate::io::sockets::state::SocketEvent;
 use crate::io::turn::pace::STEP;
 use crate::io::turn::pace::TAKING;
 use crate::io::turn::passes::Passes;

@@ -24,7 +24,7 @@ use crate::io::clock::Clock;
 use crate::io::link::Inbox;
 use crate::io::link::ShardLink;
 use crate::io::ring::Ring;
-use crate::io::sockets::Sockets;
+use crate::io::sockets::state::Sockets;
 use crate::io::sockets::udp::Udp;
 use crate::io::store::state::Store;
 use crate::io::trackers::HttpPool;

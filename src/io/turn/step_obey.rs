@@ -13,7 +13,7 @@ use crate::engine::to_ring::Output;
 use crate::engine::to_ring::QueryError;
 use crate::engine::to_ring::QueryId;
 use crate::io::link::Letter;
-use crate::io::sockets::Sent;
+use crate::io::sockets::step_send::Sent;
 use crate::io::store::place::Place;
 use crate::io::trackers::Answer;
 use crate::io::trackers::Job;

@@ -15,11 +15,15 @@ use std::thread;
 
 use super::*;
 use crate::base::buffer::PageBuf;
+use crate::base::payload::Mapped;
 use crate::base::payload::Payload;
 use crate::base::slots::SlotId;
 use crate::io::clock::Clock;
 use crate::io::mapping::Mapping;
+use crate::io::ring::batch::Sending;
 use crate::io::sockets::listeners::Listeners;
+use crate::io::sockets::splice::Splicer;
+use crate::io::sockets::step_send::Sent;
 
 const LIMIT: Duration = Duration::from_secs(10);
 
