@@ -111,3 +111,40 @@ fn files_of_a_magnet_are_chosen_by_number_because_their_names_are_not_known() {
     let told = String::from_utf8(output.stderr).expect("what it prints is UTF-8");
     assert!(told.contains("expected file numbers"), "{told}");
 }
+
+#[test]
+fn a_torrent_file_without_its_layers_gets_them_from_peers_and_says_what_it_cannot_do_without() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| dir.path().join(name);
+    fs::create_dir(path("data")).expect("it can be made");
+    fs::write(path("data/one.bin"), payload()).expect("it can be written");
+    let (one, made) = (path("data/one.bin"), path("made.torrent"));
+    said(&["create", text(&one), "--v2", "--piece-length", "16KiB", "-o", text(&made)]);
+    let mut bytes = fs::read(&made).expect("it is there");
+    let key = b"12:piece layers";
+    let at = bytes.windows(key.len()).position(|part| part == key).expect("the last key");
+    bytes.truncate(at);
+    bytes.push(b'e');
+    let short = path("short.torrent");
+    fs::write(&short, bytes).expect("it can be written");
+    assert!(said(&["show", text(&short)]).contains("layers:     missing for 1 files"));
+    let (data, short) = (path("data"), text(&short));
+    for words in [["seed", text(&data), short], ["verify", short, text(&data)]] {
+        let output = coreswarm(&words).output().expect("it can be started");
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{told}");
+        assert!(told.contains("piece layers") && told.contains("--save-torrent"), "{told}");
+    }
+    let (_seed, address) = seed(text(&data), text(&made));
+    let saved = path("saved.torrent");
+    said(
+        &[
+            &["get", short, "-o", text(&path("out")), "--save-torrent", text(&saved)][..],
+            &["--peer", &address, "--listen", "127.0.0.1:0", "--shards", "1", "--json"],
+        ]
+        .concat(),
+    );
+    assert_eq!(fs::read(path("out/one.bin")).expect("it came"), payload());
+    let saved = Torrent::parse(&fs::read(saved).expect("it is there")).expect("a torrent");
+    assert!(saved.has_piece_layers());
+}

@@ -16,14 +16,6 @@ use crate::content::piece_layer::PieceLayer;
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LayerError {
-    /// A file longer than one piece comes without the hashes of its pieces.
-    #[error(
-        "expected a piece layer for the file with root {root}, found none; make the torrent anew"
-    )]
-    Missing {
-        /// The file's `pieces root`.
-        root: Sha256,
-    },
     /// A layer for no file, or for one that needs none, or a second one.
     #[error("expected piece layers for files longer than a piece only, got one for {key}")]
     Surplus {
@@ -117,7 +109,8 @@ impl PieceRoots {
     }
 
     pub(crate) fn missing_layers(&self) -> impl Iterator<Item = FileIndex> + '_ {
-        self.missing().map(|file| file.file)
+        let missing = |file: &&RootedFile| file.layer.is_none() && self.piece_count(file) > 1;
+        self.files.iter().filter(missing).map(|file| file.file)
     }
 
     /// The answer to a hash request for the roots of a file's pieces; `None` if they are not known,
@@ -169,17 +162,14 @@ impl PieceRoots {
         Some(PieceLayer::new(layer, level, lanes)).filter(|layer| layer.root() == file.root)
     }
 
-    /// Takes all of `piece layers` and checks that every file longer than one piece has its own.
-    /// A layer is hashed once, however many files share it.
+    /// Takes all of `piece layers`. Each must be that of a file; where a file has none, peers are
+    /// asked for it (BEP 52, hash request). A layer is hashed once, however many files share it.
     pub(crate) fn read(&mut self, layers: Option<Dict<'_>>) -> Result<(), LayerError> {
         let lanes = if layers.is_some() { Lanes::detect() } else { Lanes::PORTABLE };
         for (key, value) in layers.into_iter().flatten() {
             self.read_one(key, value.as_bytes(), lanes)?;
         }
-        match self.missing().next() {
-            Some(file) => Err(LayerError::Missing { root: file.root }),
-            None => Ok(()),
-        }
+        Ok(())
     }
 
     fn read_one(
@@ -215,11 +205,6 @@ impl PieceRoots {
         let start = self.by_root.partition_point(|at| key(at) < Some(*root));
         let rest = self.by_root.get(start..).unwrap_or_default();
         rest.iter().take_while(|at| key(at) == Some(*root)).map(|at| *at as usize).collect()
-    }
-
-    fn missing(&self) -> impl Iterator<Item = &RootedFile> + '_ {
-        let missing = |file: &&RootedFile| file.layer.is_none() && self.piece_count(file) > 1;
-        self.files.iter().filter(missing)
     }
 
     fn piece_count(&self, file: &RootedFile) -> u64 {

@@ -45,7 +45,8 @@ pub struct Torrent {
 
 impl Torrent {
     /// From the bytes of a .torrent file of at most 64 MiB: of v1, of v2, or a hybrid. Does not
-    /// block. White space after the data is tolerated, because some tools append a line end.
+    /// block. White space after the data is tolerated, because some tools append a line end. Piece
+    /// layers may be missing; those that are there must be right.
     pub fn parse(bytes: &[u8]) -> Result<Torrent, TorrentError> {
         Torrent::parse_with(bytes, TORRENT_FILE_LEN_MAX)
     }
@@ -226,10 +227,16 @@ impl Torrent {
         self.file_root(FileIndex(u32::try_from(index).ok()?))
     }
 
-    /// Whether the hashes of all pieces are known. False for a v2 torrent from a magnet link until
-    /// peers have sent its piece layers, and without metadata.
+    /// Whether the hashes of all pieces are known. False for a v2 torrent that came without its
+    /// piece layers, as from a magnet link, until peers have sent them, and without metadata.
     pub fn has_piece_layers(&self) -> bool {
-        self.has_metadata() && self.missing_layers().next().is_none()
+        self.has_metadata() && self.missing_layer_count() == 0
+    }
+
+    /// Files of v2 that are longer than a piece and whose piece layer is not known (BEP 52): a
+    /// session asks peers for them.
+    pub fn missing_layer_count(&self) -> usize {
+        self.missing_layers().count()
     }
 
     /// The raw `info` dictionary, as other peers may ask for it (BEP 9).
@@ -304,7 +311,7 @@ impl Torrent {
     }
 
     /// Files longer than one piece whose layer is not known: after [`Torrent::from_info`], because
-    /// layers stand outside of `info`.
+    /// layers stand outside of `info`, and where a .torrent file leaves them out.
     pub(crate) fn missing_layers(&self) -> impl Iterator<Item = FileIndex> + '_ {
         self.shape.roots.missing_layers()
     }

@@ -25,7 +25,8 @@ use crate::session::findings::VerifyReport;
 
 /// Reads and hashes the files of a torrent and says what is good. Changes nothing on disk. Files
 /// are looked for as the torrent calls them, and with `.part` behind the name; symbolic links are
-/// not followed. Hybrids are verified by both kinds of hashes.
+/// not followed. Hybrids are verified by both kinds of hashes; without all of their piece layers,
+/// by those of v1 alone.
 ///
 /// ```no_run
 /// use std::ops::ControlFlow;
@@ -64,10 +65,18 @@ pub enum VerifyError {
         /// What the system said.
         source: io::Error,
     },
-    /// A torrent without hashes for all its pieces: a magnet without metadata, or a v2 torrent
-    /// without its piece layers.
+    /// A magnet without metadata.
     #[error("expected a hash for each piece, got a torrent without; verify with its .torrent file")]
     NoHashes,
+    /// A torrent of v2 only without piece layers: what its pieces must hash to is not known.
+    #[error(
+        "expected the piece layers of all files (BEP 52), {count} files come without; peers of v2 \
+         have them: `coreswarm get --save-torrent` keeps the torrent with all of them"
+    )]
+    NoLayers {
+        /// Files whose layer is missing.
+        count: usize,
+    },
     /// No thread could be started.
     #[error("expected to start a thread: {source}; raise the limit of processes (`ulimit -u`)")]
     Threads {
@@ -118,17 +127,20 @@ impl Verifier {
         mut look: impl FnMut(ScanProgress) -> ControlFlow<()>,
     ) -> Result<VerifyReport, VerifyError> {
         let torrent = &*self.torrent;
-        if !torrent.has_metadata() || torrent.missing_layers().next().is_some() {
-            return Err(VerifyError::NoHashes);
+        let versions = torrent.info_hashes();
+        let count = torrent.missing_layer_count();
+        match versions.v1() {
+            _ if !torrent.has_metadata() => return Err(VerifyError::NoHashes),
+            None if count > 0 => return Err(VerifyError::NoLayers { count }),
+            _ => {}
         }
         let looks = self.look()?;
         let mut pieces = self.known(&looks);
-        let versions = torrent.info_hashes();
         let plan = Plan {
             files: torrent.file_list(),
             piece_len: torrent.piece_length(),
             wants_v1: versions.v1().is_some(),
-            wants_v2: versions.v2().is_some(),
+            wants_v2: self.by_v2(),
             root: beneath::root(&self.directory).ok(),
             looks,
             known: Some(done(&pieces)),
@@ -200,10 +212,16 @@ impl Verifier {
         }
     }
 
+    /// Whether v2 has a hash for each piece.
+    fn by_v2(&self) -> bool {
+        self.torrent.info_hashes().v2().is_some() && self.torrent.has_piece_layers()
+    }
+
     /// Every hash that the torrent has for the piece must agree, and it has one at least.
     fn is_right(&self, piece: u32, v1: Option<Sha1>, v2: Option<Sha256>) -> bool {
         let Ok(piece) = self.torrent.layout().piece(piece) else { return false };
-        let expected = (self.torrent.piece_hash_v1(piece), self.torrent.piece_root(piece));
+        let root = self.torrent.piece_root(piece).filter(|_| self.by_v2());
+        let expected = (self.torrent.piece_hash_v1(piece), root);
         expected != (None, None) && expected == (v1, v2)
     }
 }

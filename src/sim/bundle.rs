@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::base::digest::Sha1;
 use crate::base::digest::Sha256;
+use crate::base::digest_lanes::Lanes;
 use crate::base::ids::PieceIndex;
 use crate::base::info_hashes::InfoHashes;
 use crate::base::rng::Rng;
@@ -114,6 +115,15 @@ impl Bundle {
         let torrent = &self.torrent;
         let given = Torrent::from_info(torrent.info_bytes(), torrent.trackers(), &[]);
         Bundle { given: Arc::new(given.expect("its info is legal")), ..self.clone() }
+    }
+
+    /// The same for an engine whose .torrent file holds the layer of the first long file alone.
+    pub(crate) fn with_one_layer(&self) -> Bundle {
+        let files = self.torrent.file_list().iter().map(|(file, _)| file);
+        let mut layers = files.filter_map(|file| Some((file, self.torrent.layer(file)?)));
+        let bare = self.bare();
+        let given = bare.given.with_layers(layers.next().into_iter(), Lanes::PORTABLE);
+        Bundle { given: Arc::new(given), ..bare }
     }
 
     /// The same for an engine that knows these of its names, as of a magnet.

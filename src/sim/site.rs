@@ -20,6 +20,7 @@ use crate::content::wanted::PriorityRuns;
 use crate::content::wanted::RunWalk;
 use crate::engine::add::Addition;
 use crate::engine::add::Allocation;
+use crate::engine::add::Known;
 use crate::engine::add::PieceOrder;
 use crate::engine::add::WriteMode;
 use crate::engine::alert::Alert;
@@ -45,6 +46,8 @@ pub(crate) struct Placed {
     pub(crate) bundle: Bundle,
     pub(crate) shard: ShardId,
     pub(crate) stats: Arc<Published<TorrentStats>>,
+    /// What it is, as the engine told last.
+    pub(crate) known: Arc<Known>,
     /// Blocks that came in, of pieces that did not fail since.
     pub(crate) got: BTreeSet<Block>,
     pub(crate) is_finished: bool,
@@ -168,6 +171,7 @@ impl Site {
             bundle: bundle.clone(),
             shard: ShardId(shard),
             stats,
+            known: Arc::new(Published::new(None)),
             got: BTreeSet::new(),
             is_finished: false,
             is_running: false,
@@ -193,7 +197,7 @@ impl Site {
             is_paused: false,
             choice: placed.choice.clone(),
             magnet: placed.bundle.magnet.clone(),
-            known: Arc::new(Published::new(None)),
+            known: Arc::clone(&placed.known),
             peers: placed.peers.clone(),
             stats: Arc::clone(&placed.stats),
         };

@@ -267,19 +267,7 @@ fn piece_lengths() -> Vec<Malformed> {
 fn piece_layers() -> Vec<Malformed> {
     let with = |value: Value| v2().beside("piece layers", value).file();
     let long = long_root();
-    let pairs = |pairs: &[(&[u8], &[u8])]| with(layers(pairs));
-    let no_layers: Forge = with_tree([("a", node(40_000, long))]);
     vec![
-        malformed(
-            "no layers for a long file",
-            no_layers.file(),
-            "expected a piece layer for the file with root",
-        ),
-        malformed(
-            "an empty set of layers",
-            pairs(&[]),
-            "expected a piece layer for the file with root",
-        ),
         malformed("layers that are a list", with(list([])), "`piece layers` to be a dictionary"),
         malformed("layers that are a string", with(text("x")), "`piece layers` to be a dictionary"),
         malformed(

@@ -60,6 +60,13 @@ fn trees() -> Vec<Odd> {
         odd("a file of one whole piece", one(16_384), shape, "v2 1 dir:16384"),
         odd("a file shorter than a piece, of several blocks", wide.file(), shape, "v2 1 dir:40000"),
         odd(
+            "no layers for a long file",
+            with_tree([("a", node(40_000, long_root()))]).file(),
+            shape,
+            "v2 3 dir/a:40000",
+        ),
+        odd("an empty set of layers", v2().beside("piece layers", layers(&[])).file(), shape, V2),
+        odd(
             "no layers where none are needed",
             with_tree([("a", node(1, BLOCK))]).file(),
             shape,

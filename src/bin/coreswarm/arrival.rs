@@ -1,4 +1,5 @@
-//! What happens when the metadata of a magnet link arrives: it is told, and saved if asked to.
+//! What happens when what a torrent lacked arrives, as the metadata of a magnet link: it is told,
+//! and saved if asked to.
 
 use std::path::Path;
 
@@ -22,6 +23,11 @@ impl<'a> Arrival<'a> {
     /// Of a magnet link whose .torrent file goes to `save_to`.
     pub(crate) fn awaited(save_to: Option<&'a Path>) -> Arrival<'a> {
         Arrival { save_to, is_told: false }
+    }
+
+    /// Of a .torrent file without all of its piece layers; with them, it goes to `save_to`.
+    pub(crate) fn of_layers(save_to: Option<&'a Path>) -> Arrival<'a> {
+        Arrival { save_to, is_told: true }
     }
 
     /// Tells what the torrent is, and saves it as soon as all of it is known: with v2, the piece

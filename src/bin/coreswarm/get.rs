@@ -36,7 +36,8 @@ pub(crate) fn get(args: &GetArgs) -> anyhow::Result<()> {
     let found = found(args)?;
     let is_lonely = args.session.peer.is_empty() && names_nobody(&found);
     let arrival = match &found {
-        Found::File(_) => Arrival::over(),
+        Found::File(file) if file.torrent.has_piece_layers() => Arrival::over(),
+        Found::File(_) => Arrival::of_layers(args.save_torrent.as_deref()),
         Found::Magnet(_) => Arrival::awaited(args.save_torrent.as_deref()),
     };
     let add = addition(args, found)?;
@@ -56,7 +57,7 @@ pub(crate) fn get(args: &GetArgs) -> anyhow::Result<()> {
     result.and(ended)
 }
 
-/// What is to be downloaded; a .torrent file is saved if asked to.
+/// What is to be downloaded; a .torrent file that is whole is saved if asked to.
 fn found(args: &GetArgs) -> anyhow::Result<Found> {
     let session = &args.session;
     let means = Means {
@@ -65,7 +66,9 @@ fn found(args: &GetArgs) -> anyhow::Result<Found> {
         ..Means::new(args.limit)
     };
     let found = source::find(&args.source, means)?;
-    if let (Found::File(file), Some(path)) = (&found, &args.save_torrent) {
+    if let (Found::File(file), Some(path)) = (&found, &args.save_torrent)
+        && file.torrent.has_piece_layers()
+    {
         write_file(path, &file.bytes)?;
     }
     Ok(found)

@@ -12,6 +12,7 @@ use anyhow::bail;
 use coreswarm::AddTorrent;
 use coreswarm::AlertKind;
 use coreswarm::Session;
+use coreswarm::Torrent;
 use coreswarm::TorrentHandle;
 use coreswarm::TorrentState;
 use coreswarm::TorrentStats;
@@ -33,6 +34,7 @@ pub(crate) fn seed(args: &SeedArgs) -> anyhow::Result<()> {
     let mut additions = Vec::new();
     for file in torrent_files(&args.torrents)? {
         let torrent = source::read_file(&file, args.limit.torrent_file_limit)?.torrent;
+        check_layers(&torrent).with_context(|| format!("{file:?}"))?;
         let add = AddTorrent::from_torrent(torrent).directory(&args.directory);
         check_files(&args.directory, &add)?;
         additions.push(add.peers(args.session.peer.iter().copied()));
@@ -74,6 +76,20 @@ fn torrent_files(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
         files.extend(inside);
     }
     Ok(files)
+}
+
+/// Without its piece layers, nothing on the disk can be checked by v2, and peers may never have
+/// them.
+fn check_layers(torrent: &Torrent) -> anyhow::Result<()> {
+    let count = torrent.missing_layer_count();
+    if count > 0 && torrent.info_hashes().v1().is_none() {
+        bail!(
+            "expected the piece layers of all files (BEP 52), {count} files come without: what is \
+             on disk cannot be checked; `coreswarm get` asks peers for them, and keeps them with \
+             --save-torrent"
+        );
+    }
+    Ok(())
 }
 
 /// Seeding never writes: whatever is missing is an error before anything starts.

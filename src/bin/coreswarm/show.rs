@@ -67,6 +67,10 @@ fn write_torrent(out: &mut impl Write, torrent: &Torrent) -> io::Result<()> {
     writeln!(out, "size:       {total} bytes ({})", bytes(total))?;
     let (count, length) = (torrent.piece_count(), torrent.piece_length());
     writeln!(out, "pieces:     {count} of {}", bytes(length.into()))?;
+    let missing = torrent.missing_layer_count();
+    if missing > 0 {
+        writeln!(out, "layers:     missing for {missing} files; `get` asks peers of v2 for them")?;
+    }
     writeln!(out, "private:    {}", if torrent.is_private() { "yes" } else { "no" })?;
     write_words(out, "source:     ", torrent.source())?;
     write_words(out, "comment:    ", torrent.comment())?;

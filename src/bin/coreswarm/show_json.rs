@@ -29,6 +29,7 @@ pub(crate) fn torrent(torrent: &Torrent) -> Value {
         "payload_bytes": payload_length(torrent),
         "piece_length": torrent.piece_length(),
         "piece_count": torrent.piece_count(),
+        "missing_layer_count": torrent.missing_layer_count(),
         "private": torrent.is_private(),
         "source": torrent.source(),
         "files": files,

@@ -45,6 +45,10 @@ pub(crate) fn verify(args: &VerifyArgs) -> anyhow::Result<()> {
     if let Some(kept) = saved.as_ref().filter(|_| !args.restart).and_then(SavedState::read) {
         verifier = verifier.resume(kept);
     }
+    let missing = torrent.missing_layer_count();
+    if missing > 0 && torrent.info_hashes().v1().is_some() {
+        eprintln!("piece layers of {missing} files are missing: verified by v1 hashes alone");
+    }
     let mut bar = ScanBar::new(torrent.name(), torrent.total_length(), &stop);
     let report = verifier.run(|progress| bar.look(progress));
     bar.finish();

@@ -183,3 +183,26 @@ fn a_hybrid_that_contradicts_itself_is_found_out_by_a_check() {
         world.shut_down();
     });
 }
+
+#[test]
+fn a_torrent_file_without_some_of_its_layers_gets_them_from_peers_of_v2() {
+    for version in [TorrentVersion::V2, TorrentVersion::Hybrid] {
+        World::tell(6, Weather::default(), |world| {
+            let maker = TorrentMaker::directory("d").file(["a"], 900_000).file(["b"], 300_001);
+            let bundle = Bundle::of_version(6, maker.file(["c"], 5), PIECE_LEN, version);
+            let seed = add_seed(world, &bundle);
+            let address = world.sites[seed].address();
+            let short = bundle.with_one_layer();
+            assert_eq!(short.given.missing_layer_count(), 1);
+            let leech = add_leech(world, &short, &[address]);
+            world.run_until_complete(MINUTE);
+            let id = world.only_torrent(leech);
+            let known = world.sites[leech].torrents[&id].known.read().clone();
+            assert!(
+                known.as_ref().as_ref().is_some_and(|torrent| torrent.has_piece_layers()),
+                "{version:?}"
+            );
+            world.shut_down();
+        });
+    }
+}
