@@ -59,7 +59,11 @@ impl Swarm {
         let slice: Vec<(SlotId, bool)> = choosing.next();
         let is_last = slice.is_empty();
         for (id, is_chosen) in slice {
-            let Some(peer) = self.peers.get_mut(id) else { continue };
+            let Some(peer) = self.peers.get_mut(id) else {
+                // Gone since it was looked at: its slot is somebody else's.
+                self.wants_choice |= is_chosen;
+                continue;
+            };
             match (is_chosen, peer.unchoked_since) {
                 (true, None) => peer.unchoke(now),
                 (false, Some(_)) => turn.free_reads(peer.choke(now)),

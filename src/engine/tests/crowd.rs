@@ -194,3 +194,21 @@ fn what_is_done_for_a_crowd_lets_the_ring_look_at_its_clock() {
     let pauses = outputs.iter().filter(|output| matches!(output, Output::Nothing)).count();
     assert!((600 / 16..600 / 8).contains(&pauses), "{pauses} looks in {} outputs", outputs.len());
 }
+
+#[test]
+fn the_slot_of_somebody_who_left_before_it_was_told_goes_to_another() {
+    // A choice named peers that were gone when their slice came, and their slots stayed empty until
+    // the next round.
+    let mut crowd = Crowd::new(240, &Settings { seed_slots_max: 50, ..Settings::default() });
+    assert_eq!(crowd.unchoked_count(), 50, "the first who came");
+    (0..50).for_each(|at| crowd.say(at, &Message::NotInterested));
+    while !crowd.swarm().choosing.as_ref().is_some_and(|choosing| choosing.is_decided()) {
+        assert!(crowd.pair.hosts[0].engine.flush(), "there is a choice to be made");
+    }
+    for at in 64..150 {
+        let (now, conn) = (crowd.pair.now, crowd.conns[at]);
+        crowd.pair.hosts[0].engine.handle_closed(now, conn, CloseReason::EndOfStream);
+    }
+    crowd.drain();
+    assert_eq!(crowd.unchoked_count(), 50, "104 peers would like to have them");
+}
