@@ -90,7 +90,8 @@ impl Splicer {
     }
 
     /// Sends as much of the batch as the socket, which must not block, is likely to take now;
-    /// returns how much it took.
+    /// returns how much it took. `None` when memory or pipe fail us: nothing has left, and the peer
+    /// is not to blame.
     ///
     /// # Errors
     /// `AGAIN` when there is no room, `FAULT` when the file ends before the bytes, or what the
@@ -99,17 +100,21 @@ impl Splicer {
         &mut self,
         socket: BorrowedFd<'_>,
         sending: &Sending,
-    ) -> Result<usize, Errno> {
+    ) -> Option<Result<usize, Errno>> {
         self.gather(sending, room(socket).max(ROOM_MIN))?;
-        let pipe = self.pipe.as_ref().ok_or(Errno::NOBUFS)?;
-        let queued = pipe.queue(&self.iovecs)?;
+        let pipe = self.pipe.as_ref()?;
+        let queued = match pipe.queue(&self.iovecs) {
+            Ok(queued) => queued,
+            Err(Errno::FAULT) => return Some(Err(Errno::FAULT)),
+            Err(_) => return None,
+        };
         let taken = splice(pipe.reader.as_fd(), socket, queued);
         let count = taken.unwrap_or(0);
         if count < queued {
             self.discard(queued - count);
         }
         self.sent += count as u64;
-        taken
+        Some(taken)
     }
 
     /// Bytes that left.
@@ -117,9 +122,16 @@ impl Splicer {
         self.sent
     }
 
+    /// From now on the pipe is none, and nobody knows.
+    #[cfg(test)]
+    pub(super) fn lose_pipe(&mut self) {
+        let ends = [(); 2].map(|()| self.null.try_clone().unwrap());
+        self.pipe = Some(ends).map(|[reader, writer]| Pipe { reader, writer });
+    }
+
     /// Iovecs over at most `max` bytes of what is left. Small bytes are kept where they stay.
-    fn gather(&mut self, sending: &Sending, max: usize) -> Result<(), Errno> {
-        self.headers.make_room()?;
+    fn gather(&mut self, sending: &Sending, max: usize) -> Option<()> {
+        self.headers.make_room().ok()?;
         self.iovecs.clear();
         let mut room = max;
         for (part, gone) in sending.left() {
@@ -128,16 +140,13 @@ impl Splicer {
                 break;
             }
             let iov_base: *mut c_void = match part {
-                Part::Bytes(bytes) => {
-                    let kept = self.headers.keep(&bytes[gone..gone + iov_len]);
-                    kept.ok_or(Errno::NOBUFS)?.cast()
-                }
+                Part::Bytes(bytes) => self.headers.keep(&bytes[gone..gone + iov_len])?.cast(),
                 Part::Mapped(mapped) => with_exposed_provenance_mut(mapped.address() + gone),
             };
             self.iovecs.push(libc::iovec { iov_base, iov_len });
             room -= iov_len;
         }
-        Ok(())
+        Some(())
     }
 
     /// Empties the pipe of `count` bytes. One that cannot be emptied is replaced.
@@ -301,9 +310,9 @@ mod tests {
         let mut splicer = Splicer::open().unwrap();
         splicer.pipe = Some(Pipe::open_with(&[64 * 1024]).unwrap());
         let ((ours, mut theirs), (mut sending, all)) = (pair(), batch());
-        let mut counts = vec![splicer.send(ours.as_fd(), &sending).unwrap()];
+        let mut counts = vec![splicer.send(ours.as_fd(), &sending).unwrap().unwrap()];
         while !sending.advance(*counts.last().unwrap()) {
-            counts.push(splicer.send(ours.as_fd(), &sending).unwrap());
+            counts.push(splicer.send(ours.as_fd(), &sending).unwrap().unwrap());
         }
         // Sixteen places: a header, four pages, and so on.
         let cut = 4096;
@@ -319,7 +328,7 @@ mod tests {
         let ((ours, mut theirs), (mut sending, all)) = (pair(), batch());
         let (mut sent, mut refused) = (0, 0);
         while refused < 3 {
-            match splicer.send(ours.as_fd(), &sending) {
+            match splicer.send(ours.as_fd(), &sending).unwrap() {
                 Ok(count) => {
                     sent += count;
                     if sending.advance(count) {
@@ -345,7 +354,7 @@ mod tests {
         let mut splicer = Splicer::open().unwrap();
         let ((ours, theirs), (sending, _)) = (pair(), batch());
         ours.shutdown(std::net::Shutdown::Write).unwrap();
-        assert_eq!(splicer.send(ours.as_fd(), &sending), Err(Errno::PIPE));
+        assert_eq!(splicer.send(ours.as_fd(), &sending), Some(Err(Errno::PIPE)));
         // SAFETY: fills a C struct of integers and reads it.
         let is_pending = unsafe {
             let mut signals = mem::zeroed();

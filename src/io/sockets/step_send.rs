@@ -144,17 +144,24 @@ impl Sockets {
         }
     }
 
-    /// Sends what is left of the batch: here and now without copies where that suits it, else by
-    /// the ring.
+    /// Sends what is left of the batch: here and now without copies where that can be, else by the
+    /// ring.
     fn send_on(&mut self, ring: &mut Ring, id: ConnId, sending: Box<Sending>) -> Sent {
-        let suits = self.splicer.as_ref().is_some_and(|splicer| splicer.suits(&sending));
-        let Some(conn) = self.get(id) else { return Sent::Now(None) };
-        let Some(fd) = suits.then(|| conn.nonblocking()).flatten() else {
+        if let Some(result) = self.splice(id, &sending) {
+            return Sent::Now(self.handle_sent(ring, id, sending, result));
+        }
+        if let Some(conn) = self.get(id) {
             conn.send(ring, sending);
-            return Sent::Later;
-        };
-        let Some(splicer) = &mut self.splicer else { return Sent::Now(None) };
-        let result = splicer.send(fd.as_fd(), &sending);
-        Sent::Now(self.handle_sent(ring, id, sending, result))
+        }
+        Sent::Later
+    }
+
+    /// `None` where the batch does not suit, or something is lacking.
+    fn splice(&mut self, id: ConnId, sending: &Sending) -> Option<Result<usize, Errno>> {
+        if !self.splicer.as_ref()?.suits(sending) {
+            return None;
+        }
+        let fd = self.get(id)?.nonblocking()?;
+        self.splicer.as_mut()?.send(fd.as_fd(), sending)
     }
 }

@@ -214,3 +214,17 @@ fn a_connection_that_may_not_block_is_still_waited_for_by_the_ring() {
     theirs.write_all(b"hello").unwrap();
     assert_eq!(world.bytes(id(0)), b"hello");
 }
+
+#[test]
+fn what_we_lack_ourselves_costs_a_copy_and_no_peer() {
+    // A refusal to the pipe, or no memory for headers, closed the connection.
+    let mut world = World::splicing();
+    let theirs = world.connection(id(0));
+    let (_file, payload) = mapped_file(8 * BLOCK);
+    world.sockets.splicer.as_mut().unwrap().lose_pipe();
+    let sending = world.batch(&payload, 0, 3);
+    let sent = world.send_all(id(0), sending);
+    let bytes = expected(0, 3);
+    assert_eq!((sent, world.sockets.spliced()), (bytes.len(), 0));
+    assert!(reader(theirs, bytes.len(), Duration::ZERO).join().unwrap() == bytes);
+}
