@@ -40,6 +40,7 @@ const HYBRID: &str = "hybrid 4 dir/a:10000 dir/b/c:40000";
 
 pub(crate) fn cases() -> Vec<Odd> {
     let mut cases = trees();
+    cases.extend(without_layers());
     cases.extend(hybrids());
     cases
 }
@@ -59,19 +60,6 @@ fn trees() -> Vec<Odd> {
         odd("one file named like the torrent", one(10_000), shape, "v2 1 dir:10000"),
         odd("a file of one whole piece", one(16_384), shape, "v2 1 dir:16384"),
         odd("a file shorter than a piece, of several blocks", wide.file(), shape, "v2 1 dir:40000"),
-        odd(
-            "no layers for a long file",
-            with_tree([("a", node(40_000, long_root()))]).file(),
-            shape,
-            "v2 3 dir/a:40000",
-        ),
-        odd("an empty set of layers", v2().beside("piece layers", layers(&[])).file(), shape, V2),
-        odd(
-            "no layers where none are needed",
-            with_tree([("a", node(1, BLOCK))]).file(),
-            shape,
-            "v2 1 dir/a:1",
-        ),
         odd(
             "an empty file without a root",
             with_tree([("a", empty()), ("b", node(1, BLOCK))]).file(),
@@ -116,6 +104,32 @@ fn trees() -> Vec<Odd> {
             .file(),
             shape,
             "v2 1 dir/a:1",
+        ),
+    ]
+}
+
+/// Peers are asked for what is missing.
+fn without_layers() -> Vec<Odd> {
+    let empty = || layers(&[]);
+    vec![
+        odd(
+            "no layers for a long file",
+            with_tree([("a", node(40_000, long_root()))]).file(),
+            shape,
+            "v2 3 dir/a:40000",
+        ),
+        odd("an empty set of layers", v2().beside("piece layers", empty()).file(), shape, V2),
+        odd(
+            "no layers where none are needed",
+            with_tree([("a", node(1, BLOCK))]).file(),
+            shape,
+            "v2 1 dir/a:1",
+        ),
+        odd(
+            "a hybrid with an empty set of layers",
+            hybrid().beside("piece layers", empty()).file(),
+            shape,
+            HYBRID,
         ),
     ]
 }

@@ -190,26 +190,19 @@ const MARK_MAX: u32 = 64;
 impl Swarm {
     pub(crate) fn new(slot: SlotId, addition: Addition, now: Instant, turn: &mut Turn) -> Swarm {
         let layout = addition.torrent.layout().clone();
-        let have = Bitfield::zeros(layout.piece_count());
         let candidates = first_candidates(&addition, now);
         let names = addition.torrent.info_hashes();
         let seeking = addition.magnet.map(|hints| Box::new(Seeking::new(names, *hints, now)));
-        let mut picker = Picker::new(layout.clone());
-        picker.set_sequential(addition.order == PieceOrder::Sequential);
         Swarm {
             slot,
             id: addition.id,
-            layout,
             peer_id: peer_id(turn),
-            phase: match seeking {
-                _ if addition.is_paused => Phase::Paused,
-                Some(_) => Phase::Metadata,
-                None => Phase::Opening,
-            },
+            phase: first_phase(addition.is_paused, seeking.is_some()),
             error: None,
             leave: None,
-            have,
-            picker,
+            have: Bitfield::zeros(layout.piece_count()),
+            picker: picker(&layout, addition.order),
+            layout,
             assemblies: Assemblies::default(),
             readings: Readings::default(),
             check: None,
@@ -396,6 +389,20 @@ impl Swarm {
     pub(crate) fn peer_at(&self, address: SocketAddr) -> Option<SlotId> {
         self.roster.at(address)
     }
+}
+
+fn first_phase(is_paused: bool, is_sought: bool) -> Phase {
+    match is_sought {
+        _ if is_paused => Phase::Paused,
+        true => Phase::Metadata,
+        false => Phase::Opening,
+    }
+}
+
+fn picker(layout: &Layout, order: PieceOrder) -> Picker {
+    let mut picker = Picker::new(layout.clone());
+    picker.set_sequential(order == PieceOrder::Sequential);
+    picker
 }
 
 /// Peers that the torrent came with.
