@@ -157,6 +157,8 @@ impl Splicer {
             match splice(pipe.reader.as_fd(), self.null.as_fd(), left) {
                 Ok(gone) if gone > 0 => left = left.saturating_sub(gone),
                 _ => {
+                    // First the old one's pages go back to the user's allowance.
+                    self.pipe = None;
                     self.pipe = Pipe::open().ok();
                     return;
                 }
@@ -347,6 +349,22 @@ mod tests {
         theirs.read_exact(&mut bytes).unwrap();
         let mut expected = all.iter().cycle();
         assert!(bytes.iter().all(|byte| Some(byte) == expected.next()));
+    }
+
+    #[test]
+    fn a_pipe_that_cannot_be_emptied_is_replaced() {
+        let mut splicer = Splicer::open().unwrap();
+        let ((ours, mut theirs), (mut sending, all)) = (pair(), batch());
+        splicer.lose_pipe();
+        splicer.discard(1);
+        let mut is_done = false;
+        while !is_done {
+            let count = splicer.send(ours.as_fd(), &sending).unwrap().unwrap();
+            is_done = sending.advance(count);
+        }
+        let mut bytes = vec![0; all.len()];
+        theirs.read_exact(&mut bytes).unwrap();
+        assert!(bytes == all && is_empty(&splicer));
     }
 
     #[test]
