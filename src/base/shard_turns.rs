@@ -21,7 +21,8 @@ pub enum TurnPart {
     Letters,
     /// What was due by the clock.
     Timers,
-    /// Who is asked for what and sent what; reads of what is in the page cache.
+    /// Who is asked for what and sent what; reads of what is in the page cache, and sends without a
+    /// copy.
     Decisions,
     /// Hashing, and other long work in slices.
     Hashing,

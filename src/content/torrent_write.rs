@@ -10,8 +10,8 @@ use crate::content::torrent::Torrent;
 
 impl Torrent {
     /// The bytes of a .torrent file of this torrent: `info` as it is, trackers, web seeds, comment,
-    /// program, date and piece layers. `None` as long as metadata or piece layers are missing,
-    /// because without them it would be none.
+    /// program, date and piece layers. `None` as long as metadata or piece layers are missing:
+    /// without them nobody could check the files by it.
     pub fn to_torrent_file(&self) -> Option<Vec<u8>> {
         if !self.has_piece_layers() {
             return None;

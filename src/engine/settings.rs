@@ -6,11 +6,11 @@ use std::net::IpAddr;
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 #[non_exhaustive]
 pub enum SendMode {
-    /// Copied into the socket. The cheapest where the receiver is on this machine.
+    /// Copied into the socket.
     #[default]
     Copy,
     /// Pages of the page cache are given to the socket by reference, where a batch of blocks is in
-    /// memory and mapped: a third of the CPU time per byte, on network cards that gather (most).
+    /// memory and mapped: saves a copy of each byte, on network cards that gather (most).
     /// The same bytes as with `Copy`, unless somebody rewrites a file that is being seeded: then
     /// what is queued in sockets changes with it. Where the system gives a shard no pipe for it,
     /// that shard copies, and says so

@@ -184,8 +184,8 @@ pub(crate) struct SessionArgs {
     /// Memory for pieces that are received, hashed or written
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub(crate) assembly_budget: Option<u64>,
-    /// How payload leaves: copied into the socket, or pages of files by reference, which takes a
-    /// third of the CPU time on real network cards
+    /// How payload leaves: copied into the socket, or pages of files by reference, which saves the
+    /// copy on real network cards
     #[arg(long, value_name = "HOW", value_enum, default_value = "copy")]
     pub(crate) send: SendArg,
     /// The address that trackers are told

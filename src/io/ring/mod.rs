@@ -86,8 +86,8 @@ impl Ring {
         self.start(Asker::Wake, Op::Wake { fd, count: Box::new([0; 8]) })
     }
 
-    /// Accepts until cancelled or failed. Sockets come close-on-exec and in blocking mode: only the
-    /// ring uses them, and it waits for us without blocking anybody.
+    /// Accepts until cancelled or failed. Sockets come close-on-exec and in blocking mode: the ring
+    /// waits for us without blocking anybody, and who splices makes them non-blocking first.
     pub(crate) fn accept(&mut self, asker: Asker, fd: Rc<OwnedFd>) -> OpId {
         self.start(asker, Op::Accept { fd })
     }
