@@ -3,8 +3,10 @@
 use std::fs;
 use std::io::BufRead;
 use std::io::BufReader;
+use std::io::Lines;
 use std::path::Path;
 use std::process::Child;
+use std::process::ChildStdout;
 use std::process::Command;
 use std::process::Stdio;
 
@@ -28,8 +30,9 @@ fn event(line: &str) -> Value {
     serde_json::from_str(line).expect("JSON")
 }
 
-/// A `seed` that runs until it is dropped.
-struct Seed(Child);
+/// A `seed` that runs until it is dropped. What it goes on to say has somewhere to go: without a
+/// reader it would end.
+struct Seed(Child, Lines<BufReader<ChildStdout>>);
 
 impl Drop for Seed {
     fn drop(&mut self) {
@@ -44,9 +47,9 @@ fn seed(place: &str, torrent: &str) -> (Seed, String) {
     let words = ["seed", place, torrent, "--listen", "127.0.0.1:0", "--shards", "1", "--json"];
     let mut child = coreswarm(&words).spawn().expect("it can be started");
     let lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
-    let seed = Seed(child);
+    let mut seed = Seed(child, lines);
     let mut address = None;
-    for line in lines {
+    for line in &mut seed.1 {
         let event = event(&line.expect("a line"));
         match event["event"].as_str() {
             Some("listening") => address = event["address"].as_str().map(str::to_owned),
