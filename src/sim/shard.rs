@@ -31,7 +31,7 @@ use crate::sim::post::Input;
 const TURN_TIME: Duration = Duration::from_micros(20);
 const INPUT_TIME: Duration = Duration::from_micros(2);
 /// What a slice of hashing costs.
-const HASH_TIME: Duration = Duration::from_micros(100);
+const HASH_TIME: Duration = Duration::from_micros(60);
 /// Bytes of one receive before the handshake is over.
 const GREETING_MAX: usize = 512;
 /// Inputs of one turn at most, as completions on the ring.

@@ -36,6 +36,7 @@ use crate::io::ring::outcome::Outcome;
 use crate::io::sockets::state::SocketEvent;
 use crate::io::turn::pace::STEP;
 use crate::io::turn::pace::TAKING;
+use crate::io::turn::pace::hashes_on;
 use crate::io::turn::passes::Passes;
 use crate::io::turn::quiet::Trim;
 use crate::io::turn::state::Parts;
@@ -144,7 +145,10 @@ impl Pump {
         self.lap(TurnPart::Decisions);
         self.hash();
         self.lap(TurnPart::Hashing);
-        if !self.is_behind {
+        if self.age() >= TURN_BUDGET {
+            // What hashing led to goes first in the next turn.
+            self.is_behind = true;
+        } else if !self.is_behind {
             self.obey(now);
             self.lap(TurnPart::Decisions);
         }
@@ -315,13 +319,16 @@ impl Pump {
         }
     }
 
-    /// One slice at least, more while the turn has time.
+    /// While the turn has time, and for its share of the turn in any case.
     fn hash(&mut self) {
-        let mut now = self.parts.clock.now();
-        self.is_hashing = self.parts.engine.hash_slice(now);
-        while self.is_hashing && self.meter.elapsed(now) < TURN_BUDGET {
+        let began = self.parts.clock.now();
+        let mut now = began;
+        loop {
             self.is_hashing = self.parts.engine.hash_slice(now);
             now = self.parts.clock.now();
+            if !self.is_hashing || !hashes_on(self.meter.elapsed(now), now.since(began)) {
+                return;
+            }
         }
     }
 }

@@ -19,6 +19,9 @@ const SUBMISSION: Duration = TURN_BUDGET.checked_div(2).expect("two is not zero"
 /// Completions are taken until the turn is so old: what they lead to shall have time, too.
 pub(crate) const TAKING: Duration =
     TURN_BUDGET.checked_div(4).expect("four is not zero").saturating_mul(3);
+/// What hashing gets of a turn that had no time left for it: without, a shard that is busy
+/// receiving would fill its memory with pieces that nobody judges.
+const HASHING: Duration = TURN_BUDGET.checked_div(4).expect("four is not zero");
 /// Work between two looks at the clock, in blocks moved: 16 take 30 to 60 us.
 pub(crate) const STEP: usize = 16;
 
@@ -62,6 +65,11 @@ impl Pace {
     }
 }
 
+/// Whether hashing goes on that has taken so much of a turn of this age.
+pub(crate) fn hashes_on(age: Duration, hashed: Duration) -> bool {
+    age < TURN_BUDGET || hashed < HASHING
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,6 +88,26 @@ mod tests {
         assert_eq!(submit(4), 62, "some 250 us");
         assert_eq!(submit(1_000), BLOCK_MIN, "a batch goes in any case");
         assert_eq!(submit(2), 125);
+    }
+
+    /// How old a turn is at the end of its hashing that began at this age, in steps of this length.
+    fn age_after(mut age: u64, step: u64) -> u64 {
+        let (began, us) = (age, Duration::from_micros);
+        loop {
+            age += step;
+            if !hashes_on(us(age), us(age - began)) {
+                return age;
+            }
+        }
+    }
+
+    #[test]
+    fn hashing_takes_the_rest_of_a_turn_or_its_share_and_never_a_step_more() {
+        assert_eq!(age_after(0, 40), 520, "all of the turn");
+        assert_eq!(age_after(0, 500), 500, "a step that used it up is the last one");
+        assert_eq!(age_after(490, 40), 650, "its share");
+        assert_eq!(age_after(800, 40), 960, "and of a long turn no more than that");
+        assert_eq!(age_after(490, 300), 790, "a long step is the only one");
     }
 
     #[test]
