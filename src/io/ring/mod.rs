@@ -55,6 +55,8 @@ pub(crate) struct Ring {
     ops: Slots<InFlight>,
     /// Submissions that found the queue full, in groups that must stay together.
     backlog: VecDeque<Group>,
+    /// Bytes of files that the next submission asks to be read or written.
+    file_bytes: usize,
     stale_count: u64,
 }
 
@@ -77,6 +79,7 @@ impl Ring {
             buffers: Some(buffers),
             ops: Slots::default(),
             backlog: VecDeque::new(),
+            file_bytes: 0,
             stale_count: 0,
         })
     }
@@ -174,6 +177,7 @@ impl Ring {
             at.checked_add(len).is_some_and(|end| end <= buf.len()),
             "reads end in their buffer"
         );
+        self.file_bytes += len;
         self.start(asker, Op::Read { fd, buf, at, len, offset })
     }
 
@@ -185,12 +189,19 @@ impl Ring {
         data: SharedBuf,
         offset: u64,
     ) -> OpId {
+        self.file_bytes += data.len();
         self.start(asker, Op::Write { fd, data, offset })
     }
 
     /// Syncs a file's data to its device.
     pub(crate) fn sync(&mut self, asker: Asker, fd: Rc<OwnedFd>) -> OpId {
         self.start(asker, Op::Sync { fd })
+    }
+
+    /// Bytes of files that the next submission asks to be read or written: the kernel finds, makes
+    /// or pins their pages within the call.
+    pub(crate) fn file_bytes(&self) -> usize {
+        self.file_bytes
     }
 
     /// Asks for an early end; the operation still completes, with `Errno::CANCELED` if it heeded.
@@ -217,6 +228,7 @@ impl Ring {
     /// first.
     pub(crate) fn enter(&mut self, wait: Duration) -> io::Result<()> {
         self.refill();
+        self.file_bytes = 0;
         let is_ready = !self.uring.completion().is_empty() || !self.backlog.is_empty();
         let want = u32::from(!is_ready && !wait.is_zero());
         let submit_count = self.uring.submission().len() as u32;

@@ -33,6 +33,11 @@ impl Lanes {
         self.reads.enter(READ_MAX).or_else(|| self.writes.enter(WRITE_MAX))
     }
 
+    /// Whether a job may begin.
+    pub(super) fn may_enter(&self) -> bool {
+        self.reads.may_enter(READ_MAX) || self.writes.may_enter(WRITE_MAX)
+    }
+
     /// A job that entered has ended.
     pub(super) fn leave(&mut self, is_read: bool) {
         let lane = self.lane(is_read);
@@ -45,6 +50,10 @@ impl Lanes {
 }
 
 impl Lane {
+    fn may_enter(&self, max: usize) -> bool {
+        self.count < max && !self.waiting.is_empty()
+    }
+
     fn enter(&mut self, max: usize) -> Option<JobId> {
         if self.count >= max {
             return None;
@@ -65,7 +74,9 @@ mod tests {
         (0..100).for_each(|id| lanes.wait(JobId(id), id < 90));
         let entered: Vec<JobId> = std::iter::from_fn(|| lanes.enter()).collect();
         assert_eq!(entered.len(), READ_MAX + WRITE_MAX);
+        assert!(!lanes.may_enter());
         lanes.leave(true);
+        assert!(lanes.may_enter());
         assert_eq!(lanes.enter(), Some(JobId(READ_MAX as u64)));
         assert_eq!(lanes.enter(), None);
         lanes.leave(false);

@@ -42,6 +42,9 @@ use crate::io::store::progress::Transfer;
 use crate::io::store::queue::Work;
 use crate::io::store::shelf::Shelf;
 use crate::io::store::state::ERRAND_MAX;
+use crate::io::store::state::STEP;
+use crate::io::store::state::STEP_MIN;
+use crate::io::store::state::SUBMISSION_MAX;
 use crate::io::store::state::Store;
 
 impl Store {
@@ -138,7 +141,7 @@ impl Store {
                     self.settle(job, result, note, |()| DiskReply::Done);
                 }
                 Finding::Opened { key, access, result } => {
-                    self.handle_opened(ring, (key, access), result);
+                    self.handle_opened((key, access), result);
                 }
             }
         }
@@ -187,7 +190,6 @@ impl Store {
 
     fn handle_opened(
         &mut self,
-        ring: &mut Ring,
         (key, access): (FileKey, Access),
         result: Result<Opened, StorageError>,
     ) {
@@ -208,25 +210,41 @@ impl Store {
         };
         for id in waiting {
             match &error {
-                None => self.go_on(ring, id),
+                None => self.ready.push_back(id),
                 Some(error) => self.fail(id, error.clone()),
             }
         }
     }
 
-    /// Starts what waited for a place on the ring or the pool.
-    fn begin_waiting(&mut self, ring: &mut Ring) {
-        loop {
-            if let Some(id) = self.ready.pop_front() {
-                self.go_on(ring, id);
-            } else if let Some(id) = self.lanes.enter() {
-                self.jobs.set_in_lane(id);
-                self.go_on(ring, id);
-            } else {
-                break;
-            }
+    /// Whether jobs could go on, now or after the next submission: nobody tells when.
+    pub(crate) fn is_behind(&self) -> bool {
+        !self.ready.is_empty() || self.lanes.may_enter()
+    }
+
+    /// Whether [`Store::begin_waiting`] would do something.
+    pub(crate) fn may_go_on(&self, ring: &Ring) -> bool {
+        self.is_behind() && ring.file_bytes() < SUBMISSION_MAX
+    }
+
+    /// Starts what waited for a place on the ring or the pool: a step of it, and no more than a
+    /// submission may hold.
+    pub(crate) fn begin_waiting(&mut self, ring: &mut Ring) {
+        self.unseen = 0;
+        while self.unseen < STEP && self.may_go_on(ring) {
+            let Some(id) = self.next_job() else { break };
+            self.unseen += STEP_MIN;
+            self.go_on(ring, id);
         }
         self.send_errands();
+    }
+
+    fn next_job(&mut self) -> Option<JobId> {
+        let ready = self.ready.pop_front();
+        ready.or_else(|| {
+            let id = self.lanes.enter()?;
+            self.jobs.set_in_lane(id);
+            Some(id)
+        })
     }
 
     /// Takes a job as far as it gets without waiting.
@@ -241,5 +259,7 @@ impl Store {
 
 #[cfg(test)]
 mod serve_tests;
+#[cfg(test)]
+mod step_tests;
 #[cfg(test)]
 mod tests;

@@ -20,6 +20,8 @@ use crate::io::store::errors::refused;
 use crate::io::store::errors::wrong;
 use crate::io::store::file_key::Access;
 use crate::io::store::progress::Load;
+use crate::io::store::progress::Transfer;
+use crate::io::store::state::STEP;
 use crate::io::store::state::Store;
 
 impl Store {
@@ -51,10 +53,14 @@ impl Store {
             let Some(fd) = self.open_file(id, (torrent, spot), Access::Read) else { return };
             let Some(slot) = self.jobs.buffer(id) else { return };
             let Some(buf) = slot.as_mut() else { return };
-            let target = &mut buf.bytes_mut()[step.at..step.at + step.len];
+            let target = &mut buf.bytes_mut()[step.at..step.at + step.len.min(STEP)];
             // Of an extent something is missing: it is not looked for.
             if !is_extent && let Ok(count @ 1..) = read_cached(&fd, target, offset) {
                 self.jobs.advance(id, count);
+                self.unseen += count;
+                if self.must_pause(id) {
+                    return self.ready.push_front(id);
+                }
                 continue;
             }
             // Not cached, or at the end, or an error: the ring's answer counts.
@@ -65,6 +71,13 @@ impl Store {
             ring.read(Asker::Disk(id), fd, buf, (step.at, step.len), offset);
             return;
         }
+    }
+
+    /// Whether the ring must look at its clock before the job goes on, which has not come to its
+    /// end.
+    fn must_pause(&mut self, id: JobId) -> bool {
+        let has_more = |transfer: &mut Transfer| transfer.progress.step().is_some();
+        self.unseen >= STEP && self.jobs.transfer(id).is_some_and(|(_, it)| has_more(it))
     }
 
     fn end_read(&mut self, id: JobId) {

@@ -91,19 +91,21 @@ impl Pump {
 
     /// Submits, and waits for the first completion if nothing else is to be done.
     fn enter(&mut self, now: Instant) -> io::Result<()> {
-        if self.sent_blocks > 0 {
-            // Sends may run inside the submission: that is work, and apart from a wait it can be
-            // measured. Most of them are over then, and there is nothing to wait for.
+        let outgoing = self.outgoing();
+        if outgoing > 0 {
+            // Sends may run inside the submission, and pages of files are made or pinned there:
+            // that is work, and apart from a wait it can be measured. Most sends are over then, and
+            // there is nothing to wait for.
             self.parts.ring.enter(Duration::ZERO)?;
             let took = self.lap(TurnPart::Submission);
-            self.pace.submitted(self.sent_blocks, took);
+            self.pace.submitted(outgoing, took);
         }
         let left = self.next_due(now).since(now);
         let Parts { inbox, store, ring, .. } = &mut self.parts;
-        let is_busy = self.is_behind || self.is_hashing || left.is_zero();
+        let is_busy = self.is_behind || self.is_hashing || store.is_behind() || left.is_zero();
         let bell = Arc::clone(inbox.bell());
         let may_wait = !is_busy && bell.sleep(|| !inbox.is_empty() || store.has_findings());
-        if !may_wait && self.sent_blocks > 0 {
+        if !may_wait && outgoing > 0 {
             return Ok(());
         }
         ring.enter(if may_wait { left } else { Duration::ZERO })?;

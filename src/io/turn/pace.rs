@@ -10,8 +10,9 @@ use std::time::Duration;
 use crate::base::limits::SEND_BLOCK_MAX;
 use crate::base::limits::TURN_BUDGET;
 
-/// Blocks sent per turn at most: 2 MiB, read and sent while they are in the L2.
-const BLOCK_MAX: usize = 4 * SEND_BLOCK_MAX;
+/// Blocks sent per turn at most, those of files that are read or written with them included: 2 MiB,
+/// read and sent while they are in the L2.
+pub(crate) const BLOCK_MAX: usize = 4 * SEND_BLOCK_MAX;
 /// And at least: less than one batch of a peer would only cost more turns.
 const BLOCK_MIN: usize = SEND_BLOCK_MAX;
 /// What a submission may take: half of the turn, the other half decides and reads.

@@ -17,10 +17,11 @@ use crate::io::sockets::step_send::Sent;
 use crate::io::store::place::Place;
 use crate::io::trackers::Answer;
 use crate::io::trackers::Job;
+use crate::io::turn::pace::BLOCK_MAX;
 use crate::io::turn::state::Parts;
 use crate::io::turn::state::Pump;
 
-/// The engine worked for as long as moving so many blocks takes.
+/// The engine or the store worked for as long as moving so many blocks takes.
 const NOTHING: usize = 15;
 
 impl Pump {
@@ -28,20 +29,30 @@ impl Pump {
     /// or because so much goes out. Cached reads are answered on the way.
     pub(super) fn obey(&mut self, now: Instant) {
         self.is_behind = true;
-        while self.sent_blocks < self.pace.block_max() {
+        while self.sent_blocks < self.pace.block_max() && self.outgoing() < BLOCK_MAX {
             while let Some((job, reply)) = self.parts.store.poll_reply() {
                 self.has_news = true;
                 self.parts.engine.handle_disk(now, job, reply);
             }
-            let Some(output) = self.parts.engine.poll_output() else {
+            let Parts { engine, ring, store, .. } = &mut self.parts;
+            let blocks = if store.may_go_on(ring) {
+                store.begin_waiting(ring);
+                NOTHING
+            } else if let Some(output) = engine.poll_output() {
+                self.obey_one(now, output)
+            } else {
                 self.is_behind = false;
                 return;
             };
-            let blocks = self.obey_one(now, output);
             if self.pace.worked(blocks + 1) && self.age() >= TURN_BUDGET {
                 return;
             }
         }
+    }
+
+    /// Blocks that the next submission sends, reads or writes.
+    pub(super) fn outgoing(&self) -> usize {
+        self.sent_blocks + self.parts.ring.file_bytes() / BLOCK_LEN as usize
     }
 
     /// Returns how many blocks were moved, or how many could have been in the same time.
