@@ -45,8 +45,8 @@ use crate::io::turn::state::Pump;
 /// The longest wait while the pool for files is full of other shards' errands: nobody rings when
 /// it has room again.
 const POOL_WAIT: Duration = Duration::from_millis(10);
-/// Bytes of idle buffers given back per quiet second: well below a millisecond.
-const RELEASE_BYTES: usize = 8 * 1024 * 1024;
+/// Bytes of idle buffers given back per quiet second: unmapping a mebibyte takes 100 us.
+const RELEASE_BYTES: usize = 4 * 1024 * 1024;
 /// Letters taken per turn.
 const LETTER_MAX: usize = 64;
 /// Time for the last completions when a shard ends.
