@@ -58,8 +58,9 @@ pub(crate) use crate::engine::whole::state::Engine;
 
 /// Connections per call whose handshake is late: each takes a microsecond or two.
 const LATE_MAX: usize = 32;
-/// Flushes without any output before the ring may look at its clock: some 50 us.
-const FLUSH_MAX: usize = 16;
+/// Flushes without any output before the ring may look at its clock: some 10 us each where torrents
+/// begin or end, and up to 50.
+const FLUSH_MAX: usize = 4;
 
 impl Engine {
     pub(crate) fn handle_disk(&mut self, now: Instant, job: JobId, reply: DiskReply) {
@@ -173,7 +174,10 @@ impl Engine {
         {
             self.turn.chores.push_back(slot);
         }
-        !(self.turn.hasher.is_idle() && self.turn.hashing.is_empty() && self.turn.chores.is_empty())
+        let is_ending = self.go_on_ending(now);
+        let turn = &self.turn;
+        let is_idle = turn.hasher.is_idle() && turn.hashing.is_empty() && turn.chores.is_empty();
+        !is_idle || is_ending
     }
 
     /// The next thing to do; drained until `None` after every `handle_*`.

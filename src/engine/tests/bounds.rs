@@ -135,3 +135,35 @@ fn whoever_a_budget_refuses_is_called_in_its_turn_until_nobody_waits() {
     assert!(waiting.is_empty(), "{waiting:?}");
     assert_eq!(many.alert_count(|kind| *kind == AlertKind::Finished), 1, "the last one, too");
 }
+
+#[test]
+fn the_ring_may_look_at_its_clock_while_many_torrents_have_nothing_to_say() {
+    let mut many = Many::new(100);
+    many.drain();
+    many.engine.swarms.slots().into_iter().for_each(|slot| many.engine.swarms.mark(slot));
+    many.outputs.clear();
+    many.drain();
+    let looks = many.outputs.iter().filter(|output| matches!(output, Output::Nothing)).count();
+    assert!(looks >= 100 / 4 - 1, "{looks}");
+}
+
+#[test]
+fn many_torrents_are_told_of_the_end_some_per_call() {
+    let mut many = Many::new(100);
+    many.drain();
+    many.jobs();
+    many.engine.handle_command(many.now, Ticket(1_000), Command::Shutdown);
+    let told = |many: &Many| {
+        let swarms = &many.engine.swarms;
+        let awake = swarms.slots().into_iter().filter_map(|slot| swarms.awake(slot));
+        awake.filter(|swarm| swarm.leave.is_some()).count()
+    };
+    let mut counts = vec![told(&many)];
+    while many.engine.hash_slice(many.now) {
+        counts.push(told(&many));
+        assert!(!many.engine.is_drained());
+    }
+    counts.push(told(&many));
+    assert!(counts.windows(2).all(|pair| pair[1] - pair[0] <= 16), "{counts:?}");
+    assert_eq!((counts.first(), counts.last()), (Some(&0), Some(&100)));
+}

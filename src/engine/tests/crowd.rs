@@ -192,7 +192,7 @@ fn what_is_done_for_a_crowd_lets_the_ring_look_at_its_clock() {
     engine.handle_timeout(crowd.pair.now);
     let outputs: Vec<Output> = std::iter::from_fn(|| engine.poll_output()).collect();
     let pauses = outputs.iter().filter(|output| matches!(output, Output::Nothing)).count();
-    assert!((600 / 16..600 / 8).contains(&pauses), "{pauses} looks in {} outputs", outputs.len());
+    assert!((600 / 8..=600 / 4).contains(&pauses), "{pauses} looks in {} outputs", outputs.len());
 }
 
 #[test]

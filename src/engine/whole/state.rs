@@ -18,13 +18,22 @@ pub(crate) struct Engine {
     pub(in crate::engine) udp: UdpTrackers,
     /// When the shard was told to end, and by which command.
     pub(in crate::engine) shutdown: Option<Ticket>,
+    /// Swarms that have not heard of it.
+    pub(in crate::engine) staying: Vec<SlotId>,
     pub(in crate::engine) now: Instant,
 }
 
 impl Engine {
     pub(crate) fn new(config: EngineConfig, now: Instant) -> Engine {
         let udp = UdpTrackers::new(config.settings.allow_private_trackers);
-        Engine { turn: Turn::new(config), swarms: Swarms::default(), udp, shutdown: None, now }
+        Engine {
+            turn: Turn::new(config),
+            swarms: Swarms::default(),
+            udp,
+            shutdown: None,
+            staying: Vec::new(),
+            now,
+        }
     }
 
     pub(crate) fn tell<R>(

@@ -9,13 +9,16 @@ use crate::engine::to_ring::Output;
 use crate::engine::to_ring::Reply;
 use crate::engine::whole::state::Engine;
 
+/// Swarms that are told per call that the shard ends: most have to wake for it, some 5 us each.
+const LEAVE_MAX: usize = 16;
+
 impl Engine {
     pub(crate) fn handle_command(&mut self, now: Instant, ticket: Ticket, command: Command) {
         self.now = now;
         let id = command.torrent();
         let reply = match command {
             Command::Add(addition) => self.add(now, *addition),
-            Command::Shutdown => return self.shut_down(now, ticket),
+            Command::Shutdown => return self.shut_down(ticket),
             Command::Remove(id) => {
                 let why = Leave::Removed(ticket);
                 if self.tell(id, |swarm, turn| swarm.leave(now, turn, why)).is_some() {
@@ -42,18 +45,38 @@ impl Engine {
         Reply::Done
     }
 
-    pub(crate) fn shut_down(&mut self, now: Instant, ticket: Ticket) {
+    pub(crate) fn shut_down(&mut self, ticket: Ticket) {
         self.shutdown = Some(ticket);
         self.turn.is_ending = true;
-        for slot in self.swarms.slots() {
+        self.staying = self.swarms.slots();
+        if self.staying.is_empty() {
+            self.close_all();
+        }
+    }
+
+    /// Tells some more swarms that the shard ends; true while others have not heard of it.
+    pub(crate) fn go_on_ending(&mut self, now: Instant) -> bool {
+        let from = self.staying.len().saturating_sub(LEAVE_MAX);
+        let told = self.staying.split_off(from);
+        let was_last = from == 0 && !told.is_empty();
+        for slot in told {
             self.contain(slot, |swarm, turn| swarm.leave(now, turn, Leave::Shutdown));
         }
+        if was_last {
+            self.close_all();
+        }
+        !self.staying.is_empty()
+    }
+
+    /// Closes what belongs to no swarm.
+    fn close_all(&mut self) {
         self.turn.close_conns(|_| true);
         self.end_if_drained();
     }
 
     pub(crate) fn end_if_drained(&mut self) {
-        if let Some(ticket) = self.shutdown.filter(|_| self.swarms.len() == 0) {
+        let is_empty = self.swarms.len() == 0 && self.staying.is_empty();
+        if let Some(ticket) = self.shutdown.filter(|_| is_empty) {
             self.reply_done(ticket);
         }
     }
