@@ -36,7 +36,8 @@ const HASH_TIME: Duration = Duration::from_micros(60);
 const GREETING_MAX: usize = 512;
 /// Inputs of one turn at most, as completions on the ring.
 const INPUT_MAX: u64 = 256;
-/// Calls of `handle_timeout` at one instant before it counts as a busy loop.
+/// Calls of `handle_timeout` at one instant before it counts as a busy loop, beside one for each
+/// torrent and connection that may be due.
 const TIMEOUT_CALL_MAX: u32 = 8;
 
 #[derive(Debug)]
@@ -259,7 +260,8 @@ impl Shard {
     /// Until nothing is due: a deadline that stays in the past would keep a real ring busy for
     /// ever.
     fn handle_timeouts(&mut self, now: Instant) {
-        for _ in 0..TIMEOUT_CALL_MAX {
+        let stats = self.engine.stats();
+        for _ in 0..TIMEOUT_CALL_MAX + stats.torrent_count + stats.connection_count {
             if self.engine.poll_timeout().is_none_or(|at| at > now) {
                 return;
             }

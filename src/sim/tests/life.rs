@@ -49,6 +49,20 @@ fn a_crash_in_mid_download_costs_what_was_not_written() {
 }
 
 #[test]
+fn two_hundred_torrents_that_start_at_one_instant_are_all_seen_to() {
+    World::tell(1, Weather::default(), |world| {
+        let site = world.add_site(Settings::default(), 1, LINE);
+        for seed in 0..200 {
+            let bundle = Bundle::single(seed, 100_000);
+            world.sites[site].disk.put(&bundle.torrent, &bundle.bytes);
+            add_torrent(world, site, &bundle, &[]);
+        }
+        world.run_until_complete(MINUTE);
+        world.shut_down();
+    });
+}
+
+#[test]
 fn sequential_order_is_kept_as_far_as_one_pipeline_allows() {
     World::tell(1, Weather::default(), |world| {
         let bundle = Bundle::single(1, 3_000_000);
