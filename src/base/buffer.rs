@@ -2,8 +2,8 @@
 //!
 //! A block is received into a [`PageBuf`] (one owner, writable). Frozen, it is a [`SharedBuf`]:
 //! read-only, cheap to clone, alive as long as a disk or network operation holds it (A14). Both are
-//! safe; only `io` takes their address for the kernel. They are `Rc`, not `Arc`: a buffer never
-//! leaves its shard.
+//! safe; only `io` takes their address for the kernel. What is frozen may be read by another shard,
+//! which hashes it; the pool that it goes back to is its own shard's, whoever lets go of it last.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -11,6 +11,11 @@ use std::fmt;
 use std::mem;
 use std::ops::Range;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
+
+use crossbeam::queue::SegQueue;
 
 /// Alignment of every buffer in bytes: the page, which is also what O_DIRECT asks for at most.
 pub(crate) const PAGE: usize = 4096;
@@ -21,7 +26,7 @@ pub(crate) struct PageBuf {
     raw: Vec<u8>,
     start: usize,
     len: usize,
-    home: Option<Pool>,
+    home: Option<Arc<Home>>,
 }
 
 impl PageBuf {
@@ -48,7 +53,7 @@ impl PageBuf {
     /// Ends writing: from here on the bytes are shared and read-only.
     pub(crate) fn freeze(self) -> SharedBuf {
         let range = 0..self.len;
-        SharedBuf { page: Rc::new(self), range }
+        SharedBuf { page: Arc::new(self), range }
     }
 }
 
@@ -70,7 +75,7 @@ impl fmt::Debug for PageBuf {
 /// A counted, read-only part of a frozen [`PageBuf`].
 #[derive(Clone)]
 pub(crate) struct SharedBuf {
-    page: Rc<PageBuf>,
+    page: Arc<PageBuf>,
     range: Range<usize>,
 }
 
@@ -89,7 +94,12 @@ impl SharedBuf {
             return None;
         }
         let start = self.range.start + range.start;
-        Some(SharedBuf { page: Rc::clone(&self.page), range: start..start + range.len() })
+        Some(SharedBuf { page: Arc::clone(&self.page), range: start..start + range.len() })
+    }
+
+    /// Whether both are the same bytes of the same memory.
+    pub(crate) fn is_same(&self, other: &SharedBuf) -> bool {
+        Arc::ptr_eq(&self.page, &other.page) && self.range == other.range
     }
 }
 
@@ -101,70 +111,88 @@ impl fmt::Debug for SharedBuf {
 
 /// Buffers of a shard that come back when their last holder lets go: fresh memory costs a page
 /// fault per 4 KiB, more than copying the payload does. Clones share one pool; it never leaves its
-/// shard.
+/// shard, but what it gave out may come back from another one.
 #[derive(Clone)]
 pub(crate) struct Pool {
-    idle: Rc<RefCell<Idle>>,
+    by_len: Rc<RefCell<BTreeMap<usize, Vec<PageBuf>>>>,
+    home: Arc<Home>,
 }
 
-struct Idle {
-    by_len: BTreeMap<usize, Vec<PageBuf>>,
-    bytes: usize,
+/// Where buffers come back to, from any thread.
+struct Home {
+    /// Not sorted into the pool yet.
+    returned: SegQueue<PageBuf>,
+    /// Bytes of all idle buffers, sorted in or not.
+    bytes: AtomicUsize,
     bytes_max: usize,
 }
 
 impl Pool {
     /// A pool that keeps at most `bytes_max` idle bytes.
     pub(crate) fn new(bytes_max: usize) -> Pool {
-        Pool { idle: Rc::new(RefCell::new(Idle { by_len: BTreeMap::new(), bytes: 0, bytes_max })) }
+        let home = Home { returned: SegQueue::new(), bytes: AtomicUsize::new(0), bytes_max };
+        Pool { by_len: Rc::default(), home: Arc::new(home) }
     }
 
     /// `len` bytes, zeroed when fresh and with old content when used before: whoever takes one
     /// fills it, and hands on only what was filled.
     pub(crate) fn take(&self, len: usize) -> PageBuf {
-        let mut idle = self.idle.borrow_mut();
-        let known = idle.by_len.get_mut(&len).and_then(Vec::pop);
+        self.sort_in();
+        let known = self.by_len.borrow_mut().get_mut(&len).and_then(Vec::pop);
         if known.is_some() {
-            idle.bytes -= len;
+            self.home.bytes.fetch_sub(len, Ordering::Relaxed);
         }
-        drop(idle);
         let mut buf = known.unwrap_or_else(|| PageBuf::zeroed(len));
-        buf.home = Some(self.clone());
+        buf.home = Some(Arc::clone(&self.home));
         buf
     }
 
     /// Whether buffers wait for somebody to use them.
     pub(crate) fn has_idle(&self) -> bool {
-        self.idle.borrow().bytes > 0
+        self.idle_bytes() > 0
     }
 
     /// Lets go of idle buffers: of up to `byte_count` bytes and one more.
     pub(crate) fn release(&self, byte_count: usize) {
-        let mut idle = self.idle.borrow_mut();
-        let floor = idle.bytes.saturating_sub(byte_count);
-        while idle.bytes > floor
-            && let Some(mut entry) = idle.by_len.last_entry()
+        self.sort_in();
+        let mut by_len = self.by_len.borrow_mut();
+        let mut freed = 0;
+        while freed < byte_count
+            && let Some(mut entry) = by_len.last_entry()
         {
-            let freed = entry.get_mut().pop().map_or(0, |buf| buf.len);
-            if freed == 0 {
-                entry.remove();
+            match entry.get_mut().pop() {
+                Some(buf) => freed += buf.len,
+                None => _ = entry.remove(),
             }
-            idle.bytes -= freed;
         }
+        self.home.bytes.fetch_sub(freed, Ordering::Relaxed);
     }
 
+    fn idle_bytes(&self) -> usize {
+        self.home.bytes.load(Ordering::Relaxed)
+    }
+
+    fn sort_in(&self) {
+        while let Some(buf) = self.home.returned.pop() {
+            self.by_len.borrow_mut().entry(buf.len).or_default().push(buf);
+        }
+    }
+}
+
+impl Home {
     fn put(&self, buf: PageBuf) {
-        let mut idle = self.idle.borrow_mut();
-        if idle.bytes + buf.len <= idle.bytes_max {
-            idle.bytes += buf.len;
-            idle.by_len.entry(buf.len).or_default().push(buf);
+        let before = self.bytes.fetch_add(buf.len, Ordering::Relaxed);
+        if before + buf.len <= self.bytes_max {
+            self.returned.push(buf);
+        } else {
+            self.bytes.fetch_sub(buf.len, Ordering::Relaxed);
         }
     }
 }
 
 impl fmt::Debug for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Pool({} bytes idle)", self.idle.borrow().bytes)
+        write!(f, "Pool({} bytes idle)", self.idle_bytes())
     }
 }
 
@@ -181,11 +209,11 @@ mod tests {
         drop(first);
         assert_ne!(pool.take(60).bytes().as_ptr(), at, "still held by a slice");
         drop(part);
-        assert_eq!(pool.idle.borrow().bytes, 60, "100 idle bytes hold only one");
+        assert_eq!(pool.idle_bytes(), 60, "100 idle bytes hold only one");
         drop(pool.take(40));
-        assert_eq!(pool.idle.borrow().bytes, 100);
+        assert_eq!(pool.idle_bytes(), 100);
         pool.release(50);
-        assert_eq!(pool.idle.borrow().bytes, 40, "the larger ones go first");
+        assert_eq!(pool.idle_bytes(), 40, "the larger ones go first");
         pool.release(50);
         assert!(!pool.has_idle());
     }

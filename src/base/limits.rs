@@ -196,3 +196,21 @@ pub(crate) const TRAVEL_MAX: u32 = 128;
 /// Torrents of others that one shard helps with at once: it is called when it is idle, so a few
 /// fill it.
 pub(crate) const ANNEX_MAX: usize = 16;
+/// Batches of hash jobs that one shard does for another at once: one is hashed, one is on its way.
+pub(crate) const OUTWORK_BATCH_MAX: u32 = 2;
+/// Bytes of a batch that are worth the way to another shard and back: half a millisecond of
+/// hashing, beside some 20 us for two letters and the waking.
+pub(crate) const OUTWORK_LEN_MIN: usize = 2 * 1024 * 1024;
+/// Bytes of a batch from which on no job is added: sixteen pieces of 1 MiB go together best.
+pub(crate) const OUTWORK_LEN_MAX: usize = 16 * 1024 * 1024;
+/// Jobs in a batch: more are only there when pieces are small, and what they lead to is done in one
+/// turn.
+pub(crate) const OUTWORK_JOB_MAX: usize = 64;
+/// Time until a batch that is not back is hashed where it came from: its shard may have ended.
+pub(crate) const OUTWORK_TIMEOUT: Duration = Duration::from_secs(2);
+/// Time until a shard that had no time is given a batch again.
+pub(crate) const OUTWORK_RETRY: Duration = Duration::from_secs(1);
+/// Batches of others that wait on a shard: each of 16 is some 3 ms of work.
+pub(crate) const SPARE_TIME_BATCH_MAX: usize = 8;
+/// Time that a batch of another shard may be here: who gave it has time for it by then.
+pub(crate) const SPARE_TIME_MAX: Duration = Duration::from_millis(500);

@@ -244,6 +244,10 @@ pub struct ShardStats {
     pub upload_spliced: u64,
     /// Bytes of the assembly budget in use.
     pub assembly_used: u64,
+    /// Bytes that it had other shards hash, because its turns were full.
+    pub hashed_by_others: u64,
+    /// Bytes that it hashed for other shards, because it had time.
+    pub hashed_for_others: u64,
     /// How long its turns took.
     pub turns: ShardTurns,
 }

@@ -147,7 +147,12 @@ impl Sums {
     }
 
     pub(crate) fn has_all_leaves(&self) -> bool {
-        self.leaf_count == self.leaves.len()
+        self.leaves_left() == 0
+    }
+
+    /// Leaves that are not hashed.
+    pub(crate) fn leaves_left(&self) -> usize {
+        self.leaves.len() - self.leaf_count
     }
 
     /// Starts the v1 digest again.

@@ -1,5 +1,5 @@
-//! The hasher: pieces that were read from the disk wait here for the shard's core and are hashed in
-//! slices, so that no turn is long.
+//! The hasher: pieces that are in memory whole or in parts wait here for the shard's core and are
+//! hashed in slices, so that no turn is long.
 
 use std::collections::VecDeque;
 
@@ -13,6 +13,7 @@ use crate::base::digest_lanes::Lanes;
 use crate::base::ids::BlockIndex;
 use crate::base::ids::PieceIndex;
 use crate::base::limits::BLOCK_LEN;
+use crate::base::limits::OUTWORK_JOB_MAX;
 use crate::base::slots::SlotId;
 use crate::engine::digesting::Stride;
 use crate::engine::digesting::Sums;
@@ -23,8 +24,8 @@ use crate::engine::digesting::leaf_cost;
 /// checked, and then the first ones are company enough.
 const LOOK_MAX: usize = 64;
 
-/// One run of bytes to be added to a piece's digests.
-#[derive(Debug)]
+/// One run of bytes to be added to a piece's digests, by this shard or by another one.
+#[derive(Clone, Debug)]
 pub(crate) struct HashJob {
     /// The swarm that asked.
     pub(crate) swarm: SlotId,
@@ -34,29 +35,47 @@ pub(crate) struct HashJob {
     /// Bytes of the piece before `data`: whole blocks.
     pub(crate) position: u32,
     pub(crate) data: SharedBuf,
-    /// Bytes of the check budget that `data` holds until it is hashed.
-    pub(crate) held: u32,
+    /// Bytes of `data` that went through the v1 stream.
+    pub(crate) streamed: usize,
+    pub(crate) origin: Origin,
+}
+
+/// Where the bytes of a job come from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Origin {
+    /// Read from the disk: they hold so many bytes of the check budget until they are hashed.
+    Disk { held: u32 },
+    /// Received: they are a piece that gathers in memory.
+    Peers,
+}
+
+impl HashJob {
+    /// Bytes for the v1 stream.
+    fn left(&self) -> usize {
+        if self.sums.wants_stream() { self.data.len() - self.streamed } else { 0 }
+    }
+
+    /// Whether both are the same piece of work, as far as either may be.
+    pub(crate) fn is_same(&self, other: &HashJob) -> bool {
+        (self.swarm, self.piece) == (other.swarm, other.piece) && self.data.is_same(&other.data)
+    }
 }
 
 /// A job and how much of it is hashed already.
 #[derive(Debug)]
 struct Waiting {
     job: HashJob,
-    /// Bytes that went through the v1 stream.
-    streamed: usize,
-    /// Blocks of the data that have a leaf.
+    /// Blocks of the data that have a leaf: so many at the start of it, and perhaps others.
     leaf_count: u32,
 }
 
 impl Waiting {
-    /// Bytes for the v1 stream.
     fn left(&self) -> usize {
-        if self.job.sums.wants_stream() { self.job.data.len() - self.streamed } else { 0 }
+        self.job.left()
     }
 
-    /// The next block without a leaf, `ahead` of the first, and the bytes that it covers.
-    fn leafless(&self, ahead: u32) -> Option<(BlockIndex, &[u8])> {
-        let at = self.leaf_count + ahead;
+    /// The bytes that the leaf of a block of the data covers.
+    fn leaf_bytes(&self, at: u32) -> Option<(BlockIndex, &[u8])> {
         let block = BlockIndex(self.job.position / BLOCK_LEN + at);
         let start = at as usize * BLOCK_LEN as usize;
         let bytes = self.job.data.bytes().get(start..)?;
@@ -64,8 +83,22 @@ impl Waiting {
         (len > 0).then(|| (block, &bytes[..len]))
     }
 
+    /// The blocks without a leaf, and the bytes that those cover.
+    fn leafless(&self) -> impl Iterator<Item = (BlockIndex, &[u8])> {
+        let all = (self.leaf_count..).map_while(|at| self.leaf_bytes(at));
+        all.filter(|(block, _)| self.job.sums.leaf(*block).is_none())
+    }
+
+    /// A block has its leaf.
+    fn set_leaf(&mut self, block: BlockIndex, leaf: Sha256) {
+        self.job.sums.set_leaf(block, leaf);
+        let first = self.leafless().next().map(|(block, _)| block.0);
+        let start = self.job.position / BLOCK_LEN;
+        self.leaf_count = first.map_or(self.leaf_count, |first| first - start);
+    }
+
     fn is_done(&self) -> bool {
-        self.left() == 0 && self.leafless(0).is_none()
+        self.left() == 0 && self.leafless().next().is_none()
     }
 }
 
@@ -89,7 +122,29 @@ impl Hasher {
     }
 
     pub(crate) fn push(&mut self, job: HashJob) {
-        self.queue.push_back(Waiting { job, streamed: 0, leaf_count: 0 });
+        self.queue.push_back(Waiting { job, leaf_count: 0 });
+    }
+
+    /// Takes out the last jobs, for another shard, if there are more than go together here and they
+    /// are worth the way: `bytes_min` at least, and not many more than `bytes_max`.
+    pub(crate) fn take_spare(&mut self, bytes_min: usize, bytes_max: usize) -> Vec<HashJob> {
+        let company = self.lanes.company::<Sha1Stream>();
+        let spare = self.queue.iter().skip(company).rev().take(OUTWORK_JOB_MAX);
+        let lens = spare.map(|waiting| waiting.job.data.len());
+        let mut sum = 0;
+        let count = lens
+            .take_while(|len| {
+                sum < bytes_max && {
+                    sum += len;
+                    true
+                }
+            })
+            .count();
+        if sum < bytes_min {
+            return Vec::new();
+        }
+        let kept = self.queue.len() - count;
+        self.queue.drain(kept..).map(|waiting| waiting.job).collect()
     }
 
     /// Hashes for as long as `slice` bytes of a lone job take with SHA-1; several jobs together are
@@ -98,7 +153,8 @@ impl Hasher {
         let mut left = slice;
         while left > 0 && !self.queue.is_empty() {
             // A leaf takes twice as long as the same bytes in a stream.
-            let wants_leaves = self.queue.front().is_some_and(|one| one.leafless(0).is_some());
+            let wants_leaves =
+                self.queue.front().is_some_and(|one| one.leafless().next().is_some());
             let share = if wants_leaves { left.div_ceil(3) } else { left };
             let spent = self.advance_streams(share);
             left = left.saturating_sub(spent);
@@ -118,13 +174,24 @@ impl Hasher {
         self.queue.is_empty() && self.done.is_empty()
     }
 
-    /// Forgets what a swarm asked for: it is leaving. Returns what that held of the check budget.
-    pub(crate) fn forget(&mut self, swarm: SlotId) -> u32 {
-        let all = self.queue.iter().map(|waiting| &waiting.job).chain(&self.done);
-        let held = all.filter(|job| job.swarm == swarm).map(|job| job.held).sum();
-        self.queue.retain(|waiting| waiting.job.swarm != swarm);
-        self.done.retain(|job| job.swarm != swarm);
-        held
+    /// Forgets what a swarm asked for: it is leaving. Returns those jobs: what they hold is to be
+    /// given back.
+    pub(crate) fn forget(&mut self, swarm: SlotId) -> Vec<HashJob> {
+        let queue = std::mem::take(&mut self.queue).into_iter();
+        let done = std::mem::take(&mut self.done).into_iter();
+        let (gone, kept): (Vec<Waiting>, Vec<Waiting>) =
+            queue.partition(|waiting| waiting.job.swarm == swarm);
+        self.queue = kept.into();
+        let (gone_done, kept): (Vec<HashJob>, Vec<HashJob>) =
+            done.partition(|job| job.swarm == swarm);
+        self.done = kept.into();
+        gone.into_iter().map(|waiting| waiting.job).chain(gone_done).collect()
+    }
+
+    /// Forgets everything.
+    pub(crate) fn clear(&mut self) {
+        self.queue.clear();
+        self.done.clear();
     }
 
     /// Moves the v1 streams of the first jobs on. Returns what it cost.
@@ -138,9 +205,9 @@ impl Hasher {
         let stride = Stride::new(self.lanes, budget, &lefts);
         company.truncate(stride.count());
         let inputs = company.iter_mut().zip(lefts).map(|(waiting, left)| {
-            let (start, step) = (waiting.streamed, stride.cut(left));
-            waiting.streamed += step;
-            let HashJob { sums, data, .. } = &mut waiting.job;
+            let HashJob { sums, data, streamed, .. } = &mut waiting.job;
+            let (start, step) = (*streamed, stride.cut(left));
+            *streamed += step;
             (sums.stream_mut(), &data.bytes()[start..start + step])
         });
         self.lanes.update_many::<Sha1Stream>(inputs);
@@ -152,9 +219,8 @@ impl Hasher {
         let mut places: SmallVec<[(usize, BlockIndex); LANE_MAX]> = SmallVec::new();
         let mut inputs: SmallVec<[&[u8]; LANE_MAX]> = SmallVec::new();
         let first = self.queue.iter().take(LOOK_MAX).enumerate();
-        let blocks = first.flat_map(|(at, waiting)| {
-            (0..).map_while(move |ahead| Some((at, waiting.leafless(ahead)?)))
-        });
+        let blocks =
+            first.flat_map(|(at, waiting)| waiting.leafless().map(move |block| (at, block)));
         for (at, (block, bytes)) in blocks.take(LANE_MAX) {
             places.push((at, block));
             inputs.push(bytes);
@@ -168,8 +234,7 @@ impl Hasher {
         drop(inputs);
         for ((at, block), leaf) in places.into_iter().zip(&leaves[..count]) {
             if let Some(waiting) = self.queue.get_mut(at) {
-                waiting.leaf_count += 1;
-                waiting.job.sums.set_leaf(block, *leaf);
+                waiting.set_leaf(block, *leaf);
             }
         }
         leaf_cost(self.lanes, count)
@@ -216,7 +281,8 @@ mod tests {
             sums: Sums::new(expected(data.bytes(), has_v1, has_tree)),
             position: 0,
             data: data.freeze(),
-            held: 0,
+            streamed: 0,
+            origin: Origin::Disk { held: 0 },
         }
     }
 
@@ -274,6 +340,35 @@ mod tests {
                 all.sort_unstable();
                 assert_eq!(done, all);
             }
+        }
+    }
+
+    #[test]
+    fn the_last_jobs_are_spared_when_there_are_more_than_go_together() {
+        let mut hasher = Hasher::new(Lanes::PORTABLE);
+        (0..5).for_each(|fill| hasher.push(job(0, fill, 1000)));
+        assert!(hasher.take_spare(4_001, 9_000).is_empty(), "four are not worth the way");
+        let spared = |jobs: Vec<HashJob>| jobs.iter().map(|job| job.data.bytes()[0]).collect();
+        let jobs: Vec<u8> = spared(hasher.take_spare(1, 2_001));
+        assert_eq!(jobs, [2, 3, 4]);
+        let jobs: Vec<u8> = spared(hasher.take_spare(1, 2_001));
+        assert_eq!(jobs, [1], "one by one is as good here as any number");
+        assert!(hasher.take_spare(1, 2_001).is_empty());
+        assert_eq!(drain(&mut hasher, 10_000).0, [(0, 1000)]);
+    }
+
+    #[test]
+    fn a_job_that_others_began_is_ended_here() {
+        for kind in [(true, false), (false, true), (true, true)] {
+            let mut there = Hasher::new(Lanes::PORTABLE);
+            (0..40).for_each(|fill| there.push(job_of(0, fill, 100_000, kind)));
+            there.work(1_500_000);
+            let mut here = Hasher::new(Lanes::detect());
+            there.take_spare(1, usize::MAX).into_iter().for_each(|job| here.push(job));
+            there.forget(SlotId { slot: 0, generation: 0 }).into_iter().for_each(|job| {
+                here.push(job);
+            });
+            assert_eq!(drain(&mut here, 50_000).0.len(), 40, "each with the right digests");
         }
     }
 

@@ -20,11 +20,16 @@ pub(crate) fn is_hot(load: u16) -> bool {
     load >= HOT
 }
 
+/// Whether a shard with this load may help.
+pub(crate) fn is_idle(load: u16) -> bool {
+    load <= IDLE
+}
+
 /// The idlest shard that may help; `is_taken` names those that cannot.
 pub(crate) fn helper(loads: &[u16], is_taken: impl Fn(ShardId) -> bool) -> Option<ShardId> {
     // A session has at most one shard per core: far below 65,536.
     let shards = loads.iter().enumerate().map(|(at, load)| (*load, ShardId(at as u16)));
-    let idle = shards.filter(|(load, shard)| *load <= IDLE && !is_taken(*shard));
+    let idle = shards.filter(|(load, shard)| is_idle(*load) && !is_taken(*shard));
     idle.min().map(|(_, shard)| shard)
 }
 

@@ -20,12 +20,14 @@ pub(crate) mod heat;
 pub(crate) mod layers;
 pub(crate) mod metadata;
 pub(crate) mod note;
+pub(crate) mod outwork;
 pub(crate) mod parcel;
 pub(crate) mod peer;
 pub(crate) mod pick;
 pub(crate) mod settings;
 pub(crate) mod shard_config;
 pub(crate) mod slot_count;
+pub(crate) mod spare_time;
 pub(crate) mod swarm;
 pub(crate) mod swarms;
 pub(crate) mod to_ring;
@@ -151,6 +153,7 @@ impl Engine {
             self.turn.deadlines.remove(&(at, conn));
         }
         self.turn.end_hash_waits(now);
+        self.end_late_outwork(now);
         self.swarms.handle_timeout(now, &mut self.turn);
         self.swarms.doze(now, &mut self.turn);
         if self.udp.poll_timeout().is_some_and(|at| at <= now) {
@@ -159,12 +162,23 @@ impl Engine {
         }
     }
 
-    /// Hashes for as long as `HASH_SLICE` bytes of one piece take; true while more waits.
+    /// Hashes for as long as `HASH_SLICE` bytes of one piece take, for others when nothing of its
+    /// own is left; true while more waits.
     pub(crate) fn hash_slice(&mut self, now: Instant) -> bool {
         self.now = now;
+        if self.is_done_hashing() {
+            self.turn.spare_time.work(HASH_SLICE);
+        } else {
+            self.hash_own(now);
+        }
+        let is_ending = self.go_on_ending(now);
+        self.give_back(now) || is_ending
+    }
+
+    fn hash_own(&mut self, now: Instant) {
         self.turn.hasher.work(HASH_SLICE);
         while let Some(job) = self.turn.hasher.poll_done() {
-            self.contain(job.swarm, |swarm, turn| swarm.handle_disk_hashed(now, turn, job));
+            self.contain(job.swarm, |swarm, turn| swarm.handle_hashed(now, turn, job));
         }
         if let Some(slot) = self.turn.hashing.pop_front() {
             self.contain(slot, |swarm, turn| swarm.hash_received(now, turn, HASH_SLICE));
@@ -174,10 +188,6 @@ impl Engine {
         {
             self.turn.chores.push_back(slot);
         }
-        let is_ending = self.go_on_ending(now);
-        let turn = &self.turn;
-        let is_idle = turn.hasher.is_idle() && turn.hashing.is_empty() && turn.chores.is_empty();
-        !is_idle || is_ending
     }
 
     /// The next thing to do; drained until `None` after every `handle_*`.
@@ -221,6 +231,12 @@ impl Engine {
         let annex_count = self.swarms.annex_count() as u32;
         let torrent_count = self.swarms.len() as u32 - annex_count;
         ShardStats { torrent_count, annex_count, ..self.turn.stats() }
+    }
+
+    /// Bytes in memory that are to be hashed because they were on the disk.
+    #[cfg(feature = "sim")]
+    pub(crate) fn held_for_checks(&self) -> u64 {
+        self.turn.checks.used()
     }
 
     /// Lets one swarm do what became due; false when nothing is due any more.

@@ -22,7 +22,10 @@ use crate::engine::add::WriteMode;
 use crate::engine::alert::Alert;
 use crate::engine::command::Ticket;
 use crate::engine::disk::DiskJob;
+use crate::engine::hasher::HashJob;
 use crate::engine::note::Note;
+use crate::engine::outwork::BatchId;
+use crate::engine::outwork::Returned;
 use crate::engine::parcel::Parcel;
 
 /// A connection of this shard: a slot and its generation, so that an id that outlived its
@@ -78,6 +81,10 @@ pub(crate) enum Output {
     Datagram { to: SocketAddr, bytes: Vec<u8> },
     /// For another shard; nothing answers if its mailbox is full.
     Note { to: ShardId, note: Note },
+    /// Hash jobs for another shard; answered by `handle_jobs_back`, at once if its mailbox is full.
+    GiveOut { to: ShardId, batch: BatchId, jobs: Vec<HashJob> },
+    /// Hash jobs of another shard, which gets them back; nothing answers if its mailbox is full.
+    GiveBack { to: ShardId, batch: BatchId, back: Returned },
     /// For the session's reader.
     Alert(Alert),
     /// The reply to a command.

@@ -24,6 +24,7 @@ use crate::base::limits::CONNECT_TIMEOUT;
 use crate::base::limits::HANDSHAKE_TIMEOUT;
 use crate::base::limits::LEAVES_BURST_MAX;
 use crate::base::limits::LEAVES_INTERVAL;
+use crate::base::limits::OUTWORK_LEN_MAX;
 use crate::base::limits::SEND_BLOCK_MAX;
 use crate::base::rng::Rng;
 use crate::base::slots::SlotId;
@@ -39,9 +40,13 @@ use crate::engine::disk::DiskJob;
 use crate::engine::disk::DiskOp;
 use crate::engine::disk::JobId;
 use crate::engine::gate::Gate;
+use crate::engine::hasher::HashJob;
 use crate::engine::hasher::Hasher;
+use crate::engine::hasher::Origin;
+use crate::engine::outwork::Outwork;
 use crate::engine::settings::Settings;
 use crate::engine::shard_config::EngineConfig;
+use crate::engine::spare_time::SpareTime;
 use crate::engine::to_ring::ConnId;
 use crate::engine::to_ring::Output;
 use crate::engine::to_ring::QueryId;
@@ -49,6 +54,8 @@ use crate::engine::to_ring::QueryId;
 /// Bytes being read for checks at once per shard: keeps a disk at its good depth (32 reads of 1
 /// MiB).
 const CHECK_BUDGET: u64 = 32 * 1024 * 1024;
+/// And so many more for what other shards hash meanwhile: two batches.
+const CHECK_BUDGET_OUTWORK: u64 = 2 * OUTWORK_LEN_MAX as u64;
 
 /// One batch of one peer.
 const READ_BUDGET_MIN: u64 = (SEND_BLOCK_MAX * BLOCK_LEN as usize) as u64;
@@ -65,6 +72,11 @@ pub(crate) struct Turn {
     pub(crate) checks: Budget,
     pub(crate) gate: Gate,
     pub(crate) hasher: Hasher,
+    /// Hash jobs that others do for this shard.
+    pub(crate) outwork: Outwork,
+    /// And those that it does for others.
+    pub(crate) spare_time: SpareTime,
+    pub(crate) outwork_len_min: usize,
     /// Swarms that received what may be hashed.
     pub(crate) hashing: VecDeque<SlotId>,
     /// Swarms with work in slices that is no hashing.
@@ -159,18 +171,22 @@ pub(crate) enum Asker {
 
 impl Turn {
     pub(crate) fn new(config: EngineConfig) -> Turn {
-        let EngineConfig { shard, settings, directory, pool, lanes, seed } = config;
+        let EngineConfig { shard, shard_count, settings, directory, pool, lanes, .. } = config;
+        let more = if shard_count > 1 { CHECK_BUDGET_OUTWORK } else { 0 };
         Turn {
             shard,
-            rng: Rng::new(seed),
+            rng: Rng::new(config.seed),
             pool,
             assembly: Budget::new(settings.assembly_budget),
             // With less, a read of the usual size would wait for ever.
             reads: Budget::new(settings.read_budget.max(READ_BUDGET_MIN)),
-            checks: Budget::new(CHECK_BUDGET),
+            checks: Budget::new(CHECK_BUDGET + more),
             gate: Gate::new(settings.connections_max, settings.half_open_max),
             settings,
             hasher: Hasher::new(lanes),
+            outwork: Outwork::new(shard, shard_count),
+            spare_time: SpareTime::new(lanes),
+            outwork_len_min: config.outwork_len_min,
             hashing: VecDeque::new(),
             chores: VecDeque::new(),
             hash_waits: BTreeSet::new(),
@@ -201,6 +217,8 @@ impl Turn {
             downloaded: self.downloaded,
             uploaded: self.uploaded,
             assembly_used: self.assembly.used(),
+            hashed_by_others: self.outwork.hashed(),
+            hashed_for_others: self.spare_time.hashed(),
             ..ShardStats::default()
         }
     }
@@ -212,11 +230,12 @@ impl Turn {
         self.outputs.push_back(Output::Alert(alert));
     }
 
-    /// When a handshake is late, or a piece need not wait for company any more.
+    /// When a handshake is late, a piece need not wait for company any more, or jobs are not back
+    /// from another shard.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let conn = self.deadlines.first().map(|(at, _)| *at);
         let hash = self.hash_waits.first().map(|(at, _)| *at);
-        conn.into_iter().chain(hash).min()
+        conn.into_iter().chain(hash).chain(self.outwork.poll_timeout()).min()
     }
 
     /// Pieces that waited for company long enough may be hashed.
@@ -389,8 +408,18 @@ impl Turn {
 
     /// Forgets what a swarm wanted hashed.
     pub(crate) fn forget_hashes(&mut self, swarm: SlotId) {
-        let freed = self.hasher.forget(swarm);
-        self.free_checks(freed);
+        self.outwork.forget(swarm);
+        for job in self.hasher.forget(swarm) {
+            self.settle_hash(&job);
+        }
+    }
+
+    /// Gives back what a hash job held that nobody waits for.
+    pub(crate) fn settle_hash(&mut self, job: &HashJob) {
+        match job.origin {
+            Origin::Disk { held } => self.free_checks(held),
+            Origin::Peers => self.free_assembly(job.data.len() as u64),
+        }
     }
 
     /// Bytes of a check were hashed or dropped.

@@ -12,7 +12,10 @@ use crossbeam::queue::ArrayQueue;
 
 use crate::base::ids::ShardId;
 use crate::engine::command::Command;
+use crate::engine::hasher::HashJob;
 use crate::engine::note::Note;
+use crate::engine::outwork::BatchId;
+use crate::engine::outwork::Returned;
 use crate::engine::parcel::Parcel;
 use crate::engine::to_ring::HttpAnswer;
 use crate::engine::to_ring::QueryError;
@@ -34,6 +37,10 @@ pub(crate) enum Letter {
     Peer { fd: OwnedFd, parcel: Box<Parcel> },
     /// A word of another shard about a torrent that both serve.
     Note { from: ShardId, note: Note },
+    /// Hash jobs of another shard.
+    GiveOut { from: ShardId, batch: BatchId, jobs: Vec<HashJob> },
+    /// Hash jobs that another shard got.
+    GiveBack { batch: BatchId, back: Returned },
     /// Loads that a test made up.
     #[cfg(test)]
     Loads(Vec<u16>),
@@ -135,6 +142,7 @@ mod tests {
     use crossbeam::channel::bounded;
 
     use super::*;
+    use crate::base::buffer::Pool;
     use crate::base::ids::TorrentId;
 
     #[test]
@@ -147,6 +155,18 @@ mod tests {
         assert!(answer.recv().is_err(), "nobody is left to answer");
         let (reply, _answer) = bounded(1);
         assert_eq!(link.send(Command::Shutdown, reply), Err(LinkError::Closed));
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "another shard's thread")]
+    fn a_buffer_that_another_shard_lets_go_of_is_back_in_the_pool_that_it_is_from() {
+        let pool = Pool::new(100);
+        let (lent, kept) = (pool.take(60).freeze(), pool.take(60).freeze());
+        let at = lent.bytes().as_ptr().addr();
+        std::thread::spawn(move || drop(lent)).join().unwrap();
+        drop(kept);
+        assert_eq!(pool.take(60).bytes().as_ptr().addr(), at);
+        assert!(!pool.has_idle(), "there was room for one");
     }
 
     #[test]

@@ -43,6 +43,7 @@ use crate::base::buffer::Pool as Buffers;
 use crate::base::digest_lanes::Lanes;
 use crate::base::ids::ShardId;
 use crate::base::instant::Instant;
+use crate::base::limits::OUTWORK_LEN_MIN;
 use crate::base::published::Published;
 use crate::base::status::ShardStats;
 use crate::engine::Engine;
@@ -303,10 +304,12 @@ fn build(seedling: Seedling) -> io::Result<Pump> {
     let lanes = Lanes::detect();
     let config = EngineConfig {
         shard: seedling.shard,
+        shard_count: seedling.links.len(),
         settings: seedling.settings,
         directory: seedling.directory,
         pool: buffers.clone(),
         lanes,
+        outwork_len_min: OUTWORK_LEN_MIN,
         seed: seedling.seed,
     };
     let mut engine = Engine::new(config, seedling.clock.now());

@@ -9,7 +9,10 @@ use crate::engine::command::Ticket;
 use crate::engine::disk::DiskJob;
 use crate::engine::disk::DiskReply;
 use crate::engine::disk::JobId;
+use crate::engine::hasher::HashJob;
 use crate::engine::note::Note;
+use crate::engine::outwork::BatchId;
+use crate::engine::outwork::Returned;
 use crate::engine::parcel::Parcel;
 use crate::engine::to_ring::CloseReason;
 use crate::engine::to_ring::ConnId;
@@ -73,6 +76,15 @@ pub(crate) enum Input {
     Note {
         from: ShardId,
         note: Note,
+    },
+    Jobs {
+        from: ShardId,
+        batch: BatchId,
+        jobs: Vec<HashJob>,
+    },
+    JobsBack {
+        batch: BatchId,
+        back: Returned,
     },
     Loads(Vec<u16>),
     Command {
@@ -148,6 +160,11 @@ pub(crate) enum Effect {
     Note {
         to: ShardId,
         note: Note,
+    },
+    /// Hash jobs for another shard, or of another one.
+    Give {
+        to: ShardId,
+        jobs: Input,
     },
     Alert(Alert),
     Reply {

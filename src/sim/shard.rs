@@ -68,7 +68,7 @@ pub(crate) struct Shard {
 
 impl Shard {
     pub(crate) fn new(
-        id: ShardId,
+        (id, shard_count): (ShardId, usize),
         settings: Settings,
         directory: Arc<Directory>,
         seed: u64,
@@ -78,7 +78,16 @@ impl Shard {
         let pool = Pool::new(1 << 20);
         // A trace must not depend on the CPU.
         let lanes = Lanes::PORTABLE;
-        let config = EngineConfig { shard: id, settings, directory, pool, lanes, seed };
+        let config = EngineConfig {
+            shard: id,
+            shard_count,
+            settings,
+            directory,
+            pool,
+            lanes,
+            outwork_len_min: 1,
+            seed,
+        };
         Shard {
             id,
             engine: Engine::new(config, now),
@@ -126,6 +135,11 @@ impl Shard {
         self.engine.stats()
     }
 
+    /// Bytes in memory that are to be hashed because they were on the disk.
+    pub(crate) fn held_for_checks(&self) -> u64 {
+        self.engine.held_for_checks()
+    }
+
     /// Whether the assembly budget would allow another `len` bytes.
     pub(crate) fn has_room(&self, len: u64) -> bool {
         self.engine.stats().assembly_used + len <= self.assembly_max
@@ -144,6 +158,10 @@ impl Shard {
         }
         self.drain();
         self.handle_timeouts(now);
+        if rng.below(4) == 0 {
+            // As if the turn before had been too long already.
+            self.engine.handle_overrun(now);
+        }
         let more = self.engine.hash_slice(now);
         self.drain();
         self.fill_sends(now);
@@ -223,6 +241,8 @@ impl Shard {
             Input::Resolved { query, answer } => self.engine.handle_resolved(now, query, answer),
             Input::Datagram { from, bytes } => self.engine.handle_datagram(now, from, &bytes),
             Input::Note { from, note } => self.engine.handle_note(now, from, note),
+            Input::Jobs { from, batch, jobs } => self.engine.handle_jobs(now, from, batch, jobs),
+            Input::JobsBack { batch, back } => self.engine.handle_jobs_back(now, batch, back),
             Input::Loads(loads) => self.engine.handle_loads(now, &loads),
             Input::Command { ticket, command } => self.engine.handle_command(now, ticket, command),
         }
@@ -329,6 +349,12 @@ impl Shard {
                 Effect::Move { end, to, parcel, rest: self.take_inputs(end) }
             }
             Output::Note { to, note } => Effect::Note { to, note },
+            Output::GiveOut { to, batch, jobs } => {
+                Effect::Give { to, jobs: Input::Jobs { from: self.id, batch, jobs } }
+            }
+            Output::GiveBack { to, batch, back } => {
+                Effect::Give { to, jobs: Input::JobsBack { batch, back } }
+            }
             Output::Alert(alert) => Effect::Alert(alert),
             Output::Reply { ticket, reply } => Effect::Reply { ticket, reply },
         };

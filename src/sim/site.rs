@@ -127,7 +127,8 @@ impl Site {
         self.shards = (0..shard_count)
             .map(|id| {
                 let (settings, directory) = (self.settings.clone(), Arc::clone(&self.directory));
-                Shard::new(ShardId(id), settings, directory, self.rng.next_u64(), now)
+                let id = (ShardId(id), usize::from(shard_count));
+                Shard::new(id, settings, directory, self.rng.next_u64(), now)
             })
             .collect();
     }

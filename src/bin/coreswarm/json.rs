@@ -115,6 +115,8 @@ pub(crate) fn shards<'a>(shards: impl Iterator<Item = &'a ShardStats>) -> Value 
             "upload_read": stats.upload_read,
             "upload_spliced": stats.upload_spliced,
             "assembly_used": stats.assembly_used,
+            "hashed_by_others": stats.hashed_by_others,
+            "hashed_for_others": stats.hashed_for_others,
             "turns": turns(&stats.turns),
         })
     };

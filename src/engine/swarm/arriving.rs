@@ -15,11 +15,15 @@ use crate::base::buffer::SharedBuf;
 use crate::base::digest::Sha1;
 use crate::base::digest::Sha256;
 use crate::base::ids::BlockIndex;
+use crate::base::ids::PieceIndex;
 use crate::base::instant::Instant;
 use crate::base::limits::BLOCK_LEN;
+use crate::base::slots::SlotId;
 use crate::engine::blame::BlockDigest;
 use crate::engine::blame::Evidence;
 use crate::engine::digesting::Sums;
+use crate::engine::hasher::HashJob;
+use crate::engine::hasher::Origin;
 
 /// Bytes of a whole block as an address counts them.
 const BLOCK: usize = BLOCK_LEN as usize;
@@ -36,6 +40,8 @@ pub(crate) struct Assembly {
     hashed: usize,
     /// Bytes before the first gap.
     arrived: usize,
+    /// It is being hashed outside of the list of assemblies: as a job, by this shard or another.
+    is_away: bool,
 }
 
 #[derive(Debug)]
@@ -87,7 +93,15 @@ impl Assembly {
 
     fn new(len: u32, sums: Sums, data: Data) -> Assembly {
         let senders = vec![NOBODY; len.div_ceil(BLOCK_LEN) as usize];
-        Assembly { data, addresses: SmallVec::new(), senders, sums, hashed: 0, arrived: 0 }
+        Assembly {
+            data,
+            addresses: SmallVec::new(),
+            senders,
+            sums,
+            hashed: 0,
+            arrived: 0,
+            is_away: false,
+        }
     }
 
     pub(crate) fn sums(&self) -> &Sums {
@@ -113,12 +127,41 @@ impl Assembly {
 
     /// Bytes that wait for the v1 stream: those without a gap before them.
     pub(crate) fn unhashed(&self) -> usize {
-        if self.sums.wants_stream() && !self.is_through() { self.arrived - self.hashed } else { 0 }
+        let is_ours = self.sums.wants_stream() && !self.is_through() && !self.is_away;
+        if is_ours { self.arrived - self.hashed } else { 0 }
     }
 
     /// Whether a full piece went through all of its hashes.
     pub(crate) fn is_hashed(&self) -> bool {
-        self.full_since().is_some() && self.unhashed() == 0 && self.sums.has_all_leaves()
+        let is_full = self.full_since().is_some() && !self.is_away;
+        is_full && self.unhashed() == 0 && self.sums.has_all_leaves()
+    }
+
+    /// Bytes of a full piece that are to be hashed: those that go through both hashes twice.
+    pub(crate) fn work_left(&self) -> usize {
+        self.unhashed() + self.sums.leaves_left() * BLOCK
+    }
+
+    pub(crate) fn is_away(&self) -> bool {
+        self.is_away
+    }
+
+    /// What is left to be hashed of a full piece becomes a job of its own.
+    pub(crate) fn send_away(&mut self, swarm: SlotId, piece: PieceIndex) -> Option<HashJob> {
+        let data = self.full().filter(|_| !self.is_away)?;
+        self.is_away = true;
+        let (sums, streamed) = (self.sums.clone(), self.hashed);
+        let origin = Origin::Peers;
+        Some(HashJob { swarm, piece, sums, position: 0, data, streamed, origin })
+    }
+
+    /// That job is done. False if these are not its bytes any more.
+    pub(crate) fn come_back(&mut self, job: HashJob) -> bool {
+        let is_it = self.is_away && self.full().is_some_and(|full| full.is_same(&job.data));
+        if is_it {
+            (self.is_away, self.sums, self.hashed) = (false, job.sums, self.arrived);
+        }
+        is_it
     }
 
     /// The next `len` bytes for the v1 stream.
@@ -134,7 +177,8 @@ impl Assembly {
     /// The bytes that the leaf of a block covers; `None` if it is not here or has no leaf.
     pub(crate) fn leaf_bytes(&self, block: BlockIndex) -> Option<&[u8]> {
         let (start, len) = (block.as_usize() * BLOCK, self.sums.leaf_len(block));
-        let is_wanted = len > 0 && self.has(block) && self.sums.leaf(block).is_none();
+        let is_ours = len > 0 && self.has(block) && !self.is_away;
+        let is_wanted = is_ours && self.sums.leaf(block).is_none();
         self.bytes().get(start..start + len).filter(|_| is_wanted)
     }
 
@@ -272,6 +316,8 @@ impl Assembly {
         let mut buf = pool.take(full.len());
         buf.bytes_mut().copy_from_slice(full.bytes());
         self.data = Data::Filling(buf);
+        // Whoever hashes it hashes what was.
+        self.is_away = false;
     }
 
     /// Ends filling: every block is here.

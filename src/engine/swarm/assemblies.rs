@@ -24,12 +24,15 @@ use crate::base::ids::BlockIndex;
 use crate::base::ids::PieceIndex;
 use crate::base::instant::Instant;
 use crate::base::limits::BLOCK_LEN;
+use crate::base::limits::OUTWORK_JOB_MAX;
+use crate::base::slots::SlotId;
 use crate::content::layout::Layout;
 use crate::engine::digesting::Expected;
 use crate::engine::digesting::Stride;
 use crate::engine::digesting::Sums;
 use crate::engine::digesting::leaf_company;
 use crate::engine::digesting::leaf_cost;
+use crate::engine::hasher::HashJob;
 use crate::engine::swarm::arriving::Arrival;
 use crate::engine::swarm::arriving::Assembly;
 
@@ -153,6 +156,38 @@ impl Assemblies {
 
     pub(crate) fn close_all(&mut self) -> BTreeMap<PieceIndex, Assembly> {
         std::mem::take(self).open
+    }
+
+    /// Full pieces that wait to be hashed, the oldest first, for somebody else to hash: at least
+    /// `len_min` bytes, and not many more than `len_max`.
+    pub(crate) fn give_away(
+        &mut self,
+        swarm: SlotId,
+        len_min: usize,
+        len_max: usize,
+    ) -> Vec<HashJob> {
+        let mut sum = 0;
+        let waiting = self.full.iter().take(OUTWORK_JOB_MAX).filter_map(|(_, piece)| {
+            let left = self.open.get(piece)?.work_left();
+            (sum < len_max).then(|| {
+                sum += left;
+                *piece
+            })
+        });
+        let pieces: Vec<PieceIndex> = waiting.collect();
+        if sum < len_min {
+            return Vec::new();
+        }
+        let jobs = pieces.into_iter().filter_map(|piece| {
+            self.forget_waits(piece);
+            self.open.get_mut(&piece)?.send_away(swarm, piece)
+        });
+        jobs.collect()
+    }
+
+    /// A piece that was given away is hashed. False if it is not here as it was.
+    pub(crate) fn take_back(&mut self, job: HashJob) -> bool {
+        self.open.get_mut(&job.piece).is_some_and(|assembly| assembly.come_back(job))
     }
 
     fn forget_waits(&mut self, piece: PieceIndex) {

@@ -10,7 +10,8 @@ use crate::engine::digesting::Sums;
 
 /// Bytes per read: where buffered reads stop getting cheaper.
 pub(crate) const READ_LEN: u32 = 1024 * 1024;
-/// Pieces read at once per torrent: keeps the disk busy while the core hashes.
+/// Pieces read at once per torrent, and as many more for each batch that another shard may hash:
+/// keeps the disk busy while the core hashes sixteen together. More would crowd its caches.
 pub(crate) const READING_MAX: usize = 16;
 
 /// The pieces being read; each has one read or one digest under way.

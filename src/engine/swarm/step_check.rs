@@ -10,6 +10,7 @@ use crate::engine::digesting::Verdict;
 use crate::engine::disk::DiskOp;
 use crate::engine::disk::FileSeen;
 use crate::engine::hasher::HashJob;
+use crate::engine::hasher::Origin;
 use crate::engine::swarm::late_check::LateCheck;
 use crate::engine::swarm::readings::Check;
 use crate::engine::swarm::readings::READ_LEN;
@@ -39,7 +40,8 @@ impl Swarm {
 
     /// Starts reads for the check while there is room, and ends it when nothing is left.
     pub(crate) fn go_on_checking(&mut self, now: Instant, turn: &mut Turn) {
-        while self.readings.len() < READING_MAX {
+        let reading_max = READING_MAX * (1 + turn.outwork.batch_room(now, &turn.loads));
+        while self.readings.len() < reading_max {
             let Some(check) = &mut self.check else { return };
             if turn.checks.left() < u64::from(READ_LEN) {
                 self.is_starved = true;
@@ -117,21 +119,32 @@ impl Swarm {
         let length = data.len() as u32;
         match self.readings.take_sums(piece, length) {
             Some((sums, position)) => {
-                let swarm = self.slot;
-                turn.hasher.push(HashJob { swarm, piece, sums, position, data, held });
+                let (swarm, origin) = (self.slot, Origin::Disk { held });
+                let streamed = 0;
+                turn.hasher.push(HashJob { swarm, piece, sums, position, data, streamed, origin });
             }
             None => turn.free_checks(held),
         }
     }
 
-    /// A part is hashed: read the next, or judge the piece.
-    pub(crate) fn handle_disk_hashed(
-        &mut self,
-        now: Instant,
-        turn: &mut Turn,
-        HashJob { piece, sums, held, .. }: HashJob,
-    ) {
-        turn.free_checks(held);
+    /// A job is hashed, here or by another shard.
+    pub(crate) fn handle_hashed(&mut self, now: Instant, turn: &mut Turn, job: HashJob) {
+        match job.origin {
+            Origin::Disk { held } => {
+                turn.free_checks(held);
+                self.handle_part_hashed(now, turn, job.piece, job.sums);
+            }
+            Origin::Peers => {
+                let piece = job.piece;
+                if self.assemblies.take_back(job) {
+                    self.piece_hashed(now, turn, piece);
+                }
+            }
+        }
+    }
+
+    /// A part of a piece on the disk is hashed: read the next, or judge the piece.
+    fn handle_part_hashed(&mut self, now: Instant, turn: &mut Turn, piece: PieceIndex, sums: Sums) {
         if self.readings.next_read(&self.layout, piece).is_some() {
             self.readings.put_sums(piece, sums);
             self.read_on(turn, piece);

@@ -102,8 +102,8 @@ impl Swarm {
         self.dialling = 0;
         turn.forget_hashes(self.slot);
         for (piece, assembly) in self.assemblies.close_all() {
-            // What is being written is in memory until its write ends.
-            if !self.writing.contains(&piece) {
+            // What is being written, or hashed elsewhere, is in memory until that ends.
+            if !self.writing.contains(&piece) && !assembly.is_away() {
                 turn.free_assembly(assembly.held());
             }
             self.picker.abandon(piece);

@@ -9,11 +9,13 @@ use crate::base::digest::Sha256;
 use crate::base::ids::BlockIndex;
 use crate::base::ids::PieceIndex;
 use crate::base::instant::Instant;
+use crate::base::limits::OUTWORK_LEN_MAX;
 use crate::engine::alert::AlertKind;
 use crate::engine::blame::BlockDigest;
 use crate::engine::digesting::Expected;
 use crate::engine::digesting::Verdict;
 use crate::engine::disk::DiskOp;
+use crate::engine::hasher::HashJob;
 use crate::engine::swarm::state::Swarm;
 use crate::engine::turn::Purpose;
 use crate::engine::turn::Turn;
@@ -61,8 +63,13 @@ impl Swarm {
         turn.hashing.push_back(self.slot);
     }
 
+    /// Full pieces that another shard shall hash, if they are worth the way.
+    pub(crate) fn spare_pieces(&mut self, turn: &Turn) -> Vec<HashJob> {
+        self.assemblies.give_away(self.slot, turn.outwork_len_min, OUTWORK_LEN_MAX)
+    }
+
     /// A received piece is hashed: write it, or find out who spoilt it.
-    fn piece_hashed(&mut self, now: Instant, turn: &mut Turn, piece: PieceIndex) {
+    pub(crate) fn piece_hashed(&mut self, now: Instant, turn: &mut Turn, piece: PieceIndex) {
         let Some(assembly) = self.assemblies.get_mut(piece) else { return };
         let Some(data) = assembly.full().filter(|_| assembly.is_hashed()) else { return };
         match assembly.sums().verdict() {

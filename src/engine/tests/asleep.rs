@@ -110,10 +110,12 @@ fn ten_thousand_idle_torrents_are_small_and_have_nothing_due_ever() {
     const COUNT: u64 = 10_000;
     let config = EngineConfig {
         shard: ShardId(0),
+        shard_count: 1,
         settings: Settings::default(),
         directory: Directory::new(),
         pool: Pool::new(1 << 20),
         lanes: Lanes::detect(),
+        outwork_len_min: 0,
         seed: 1,
     };
     let mut now = Instant::ZERO;

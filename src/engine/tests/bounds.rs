@@ -18,10 +18,12 @@ impl Many {
     fn new(count: u64) -> Many {
         let config = EngineConfig {
             shard: ShardId(0),
+            shard_count: 1,
             settings: Settings::default(),
             directory: Directory::new(),
             pool: Pool::new(1 << 20),
             lanes: Lanes::detect(),
+            outwork_len_min: 0,
             seed: 1,
         };
         let (now, figures) = (Instant::from_millis(1_000), Vec::new());

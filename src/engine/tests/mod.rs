@@ -81,10 +81,12 @@ impl Pair {
             let torrent = Arc::clone(&torrents[at]);
             let config = EngineConfig {
                 shard: ShardId(0),
+                shard_count: 1,
                 settings: settings.clone(),
                 directory: Directory::new(),
                 pool: Pool::new(1 << 20),
                 lanes: Lanes::detect(),
+                outwork_len_min: 0,
                 seed: at as u64,
             };
             let mut engine = Engine::new(config, Instant::ZERO);

@@ -3,3 +3,4 @@
 pub(crate) mod state;
 pub(crate) mod step_command;
 pub(crate) mod step_conn;
+pub(crate) mod step_outwork;

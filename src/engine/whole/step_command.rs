@@ -48,6 +48,7 @@ impl Engine {
     pub(crate) fn shut_down(&mut self, ticket: Ticket) {
         self.shutdown = Some(ticket);
         self.turn.is_ending = true;
+        self.return_all();
         self.staying = self.swarms.slots();
         if self.staying.is_empty() {
             self.close_all();

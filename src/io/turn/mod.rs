@@ -309,6 +309,8 @@ impl Pump {
                     }
                 }
                 Letter::Note { from, note } => engine.handle_note(now, from, note),
+                Letter::GiveOut { from, batch, jobs } => engine.handle_jobs(now, from, batch, jobs),
+                Letter::GiveBack { batch, back } => engine.handle_jobs_back(now, batch, back),
                 #[cfg(test)]
                 Letter::Loads(loads) => engine.handle_loads(now, &loads),
                 Letter::Http { query, answer } => engine.handle_http(now, query, answer),
@@ -328,8 +330,11 @@ impl Pump {
         loop {
             self.is_hashing = self.parts.engine.hash_slice(now);
             now = self.parts.clock.now();
-            if !self.is_hashing || !hashes_on(self.meter.elapsed(now), now.since(began)) {
+            if !self.is_hashing {
                 return;
+            }
+            if !hashes_on(self.meter.elapsed(now), now.since(began)) {
+                return self.parts.engine.handle_overrun(now);
             }
         }
     }

@@ -6,7 +6,10 @@ use crate::base::limits::BLOCK_LEN;
 use crate::base::limits::TRACKER_TIMEOUT;
 use crate::base::limits::TURN_BUDGET;
 use crate::base::status::TrackerErrorClass;
+use crate::engine::hasher::HashJob;
 use crate::engine::note::Note;
+use crate::engine::outwork::BatchId;
+use crate::engine::outwork::Busy;
 use crate::engine::parcel::Parcel;
 use crate::engine::to_ring::ConnId;
 use crate::engine::to_ring::Output;
@@ -91,6 +94,13 @@ impl Pump {
             Output::Detach { conn } => sockets.detach(ring, conn),
             Output::Move { conn, to, parcel } => self.move_peer(conn, to, parcel),
             Output::Note { to, note } => self.post(to, note),
+            Output::GiveOut { to, batch, jobs } => self.give_out(now, to, batch, jobs),
+            Output::GiveBack { to, batch, back } => {
+                // Who does not hear of it hashes by itself, after a while.
+                if let Some(link) = self.parts.links.get(to.as_usize()) {
+                    let _ = link.post(Letter::GiveBack { batch, back });
+                }
+            }
             Output::Http { query, url } => {
                 self.ask(now, query, Job::Http { url, timeout: TRACKER_TIMEOUT });
             }
@@ -133,6 +143,15 @@ impl Pump {
         let from = self.parts.shard;
         if let Some(link) = self.parts.links.get(to.as_usize()) {
             let _ = link.post(Letter::Note { from, note });
+        }
+    }
+
+    /// Gives hash jobs to another shard. From a full mailbox they come back at once.
+    fn give_out(&mut self, now: Instant, to: ShardId, batch: BatchId, jobs: Vec<HashJob>) {
+        let letter = Letter::GiveOut { from: self.parts.shard, batch, jobs };
+        let link = self.parts.links.get(to.as_usize());
+        if link.is_none_or(|link| link.post(letter).is_err()) {
+            self.parts.engine.handle_jobs_back(now, batch, Err(Busy));
         }
     }
 

@@ -9,6 +9,7 @@ mod life;
 mod magnets;
 mod names;
 mod network;
+mod outwork;
 mod peers;
 mod routing;
 mod selection;

@@ -82,6 +82,13 @@ pub(super) enum Later {
         to: ShardId,
         note: Note,
     },
+    /// Hash jobs on their way to another shard, or back.
+    Jobs {
+        site: usize,
+        epoch: u32,
+        to: ShardId,
+        input: Input,
+    },
     Http {
         site: usize,
         epoch: u32,
@@ -114,6 +121,8 @@ pub(crate) struct World {
     pub(crate) udp_trackers: BTreeSet<SocketAddr>,
     /// Peers that no session may ever ban.
     pub(crate) honest: BTreeSet<IpAddr>,
+    /// Of a hundred batches of hash jobs between shards, so many are lost on each way.
+    pub(crate) outwork_loss: u64,
     pub(super) rng: Rng,
     pub(super) trace: Trace,
     pub(super) owners: BTreeMap<EndId, Owner>,
@@ -142,6 +151,7 @@ impl World {
             names: BTreeMap::new(),
             udp_trackers: BTreeSet::new(),
             honest: BTreeSet::new(),
+            outwork_loss: 0,
             rng,
             trace: Trace::new(seed),
             owners: BTreeMap::new(),

@@ -12,6 +12,7 @@ use crate::sim::net::EndId;
 use crate::sim::oracle::Block;
 use crate::sim::oracle::Tap;
 use crate::sim::post::Effect;
+use crate::sim::post::Input;
 use crate::sim::world::core::DATAGRAM_PORT;
 use crate::sim::world::core::HAND_OVER_TIME;
 use crate::sim::world::core::Later;
@@ -86,6 +87,7 @@ impl World {
                 let note = Later::Note { site, epoch, from: shard, to, note };
                 self.later.plan(now + HAND_OVER_TIME, note);
             }
+            Effect::Give { to, jobs } => self.give((site, shard), to, jobs),
             Effect::Alert(alert) => {
                 self.trace.note(now, format_args!("{site}.{shard} {:?}", alert.kind));
                 if let AlertKind::PeerBanned { address, reason } = &alert.kind {
@@ -96,6 +98,17 @@ impl World {
             }
             Effect::Reply { ticket, reply } => self.sites[site].handle_reply(ticket, reply),
         }
+    }
+
+    /// Hash jobs go from shard to shard, or are lost.
+    fn give(&mut self, (site, from): (usize, ShardId), to: ShardId, input: Input) {
+        let is_lost = self.rng.below(100) < self.outwork_loss;
+        self.trace.note(self.now, format_args!("{site}.{from} gives {to} jobs, lost: {is_lost}"));
+        if is_lost {
+            return;
+        }
+        let epoch = self.sites[site].epoch;
+        self.later.plan(self.now + HAND_OVER_TIME, Later::Jobs { site, epoch, to, input });
     }
 
     fn resolve(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, QueryError> {

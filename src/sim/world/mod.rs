@@ -255,6 +255,9 @@ impl World {
             Later::Note { site, epoch, from, to, note } if !is_past(site, epoch) => {
                 self.push(site, to, Input::Note { from, note });
             }
+            Later::Jobs { site, epoch, to, input } if !is_past(site, epoch) => {
+                self.push(site, to, input);
+            }
             Later::Http { site, epoch, shard, query, answer } if !is_past(site, epoch) => {
                 self.push(site, shard, Input::Http { query, answer });
             }

@@ -5,6 +5,7 @@ use crate::base::digest::Sha1;
 use crate::content::merkle;
 use crate::engine::blame::BlockDigest;
 use crate::engine::digesting::Verdict;
+use crate::engine::hasher::Hasher;
 
 fn sender(n: u8) -> SocketAddr {
     SocketAddr::from(([10, 0, 0, n], 1))
@@ -262,5 +263,77 @@ fn a_piece_that_is_written_through_keeps_only_digests() {
         let assembly = all.get_mut(piece).unwrap();
         assert!(assembly.block_written(BlockIndex(5)), "no other write is under way");
         assert_eq!(refuse(&mut all), Some(sender(1)));
+    }
+}
+
+/// Every block of a piece comes.
+fn fill_up(all: &mut Assemblies, layout: &Layout, piece: PieceIndex, now: Instant) {
+    (0..layout.block_count(piece)).for_each(|block| send(all, layout, piece, block, 1));
+    all.freeze(now, piece);
+}
+
+const SWARM: SlotId = SlotId { slot: 0, generation: 0 };
+
+/// As another shard does it.
+fn hash_away(jobs: Vec<HashJob>) -> Vec<HashJob> {
+    let mut hasher = Hasher::new(Lanes::detect());
+    jobs.into_iter().for_each(|job| hasher.push(job));
+    while !hasher.is_idle() {
+        hasher.work(100_000);
+        if let Some(job) = hasher.poll_done() {
+            return std::iter::once(job).chain(std::iter::from_fn(|| hasher.poll_done())).collect();
+        }
+    }
+    Vec::new()
+}
+
+#[test]
+fn full_pieces_may_be_hashed_elsewhere_the_oldest_first() {
+    let layout = Layout::new(4 * 65_536, 65_536).unwrap();
+    for kind in KINDS {
+        let mut all = Assemblies::default();
+        let pieces = [2, 0, 1].map(|raw| layout.piece(raw).unwrap());
+        for (at, piece) in pieces.into_iter().enumerate() {
+            open(&mut all, &layout, piece, kind);
+            fill_up(&mut all, &layout, piece, Instant::from_millis(at as u64));
+        }
+        assert!(all.give_away(SWARM, 1_000_000, 2_000_000).is_empty(), "not worth the way");
+        let jobs = all.give_away(SWARM, 1, 65_536 + 1);
+        let given: Vec<u32> = jobs.iter().map(|job| job.piece.as_u32()).collect();
+        let expected: &[u32] = if kind == (true, true) { &[2] } else { &[2, 0] };
+        assert_eq!(given, expected, "both hashes of one piece are as much work as two pieces");
+        // What is away is not hashed here.
+        let mut hash = || all.hash(Instant::from_millis(100), Lanes::PORTABLE, 1 << 30, false);
+        let done: usize = (0..3).map(|_| hash().done.len()).sum();
+        assert_eq!(done, 3 - jobs.len());
+        let back = jobs.clone().into_iter().map(|job| hash_away(vec![job]).remove(0));
+        for job in back {
+            let piece = job.piece;
+            assert!(all.take_back(job.clone()) && !all.take_back(job), "once");
+            assert!(all.get_mut(piece).unwrap().is_hashed());
+            assert_eq!(verdict(&mut all, piece), Verdict::Good);
+        }
+    }
+}
+
+#[test]
+fn a_piece_that_changed_meanwhile_is_not_what_was_hashed_elsewhere() {
+    let layout = Layout::new(65_536, 65_536).unwrap();
+    let piece = layout.piece(0).unwrap();
+    for kind in [(false, true), (true, true)] {
+        let mut all = Assemblies::default();
+        open(&mut all, &layout, piece, kind);
+        fill_up(&mut all, &layout, piece, Instant::ZERO);
+        let jobs = hash_away(all.give_away(SWARM, 1, 1));
+        assert!(all.get_mut(piece).unwrap().is_away());
+        all.refuse_block(piece, BlockIndex(2), &Pool::new(0));
+        assert!(jobs.into_iter().all(|job| !all.take_back(job)), "a block of it was wrong");
+        send(&mut all, &layout, piece, 2, 4);
+        all.freeze(Instant::ZERO, piece);
+        let mut done = Vec::new();
+        while done.is_empty() {
+            done = all.hash(Instant::from_millis(100), Lanes::PORTABLE, 1 << 20, false).done;
+        }
+        assert_eq!((done, verdict(&mut all, piece)), (vec![piece], Verdict::Good));
     }
 }
