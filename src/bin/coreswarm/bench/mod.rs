@@ -25,6 +25,7 @@ mod server;
 mod settle;
 mod swarm;
 mod turn;
+mod turn_lengths;
 mod wire;
 
 pub(crate) use crate::bench::args::BenchArgs;

@@ -16,6 +16,7 @@ use crate::bench::own::Checks;
 use crate::bench::own::Payload;
 use crate::bench::own::seconds_since;
 use crate::bench::report::Report;
+use crate::bench::turn_lengths;
 use crate::clock::now;
 use crate::start;
 
@@ -35,6 +36,7 @@ pub(crate) fn scale(args: &ScaleArgs) -> Result<()> {
     report.count("pieces_per_torrent", args.size.div_ceil(args.piece_length));
     report.count("shards", session.stats().len() as u64);
     let before = own::snapshot()?;
+    let turns = session.stats();
     fill(&mut report, &session, &payload, args.torrents)?;
     own::hold(SETTLE);
     let filled = own::snapshot()?;
@@ -46,7 +48,10 @@ pub(crate) fn scale(args: &ScaleArgs) -> Result<()> {
     report.maybe("descriptors_before", before.descriptors);
     report.maybe("descriptors_after", filled.descriptors);
     idle(&mut report, args.seconds)?;
+    let rested = own::snapshot()?.private_bytes as f64 - before.private_bytes as f64;
+    report.number("private_bytes_per_idle_torrent", Some(rested / count));
     let seeding = list(&mut report, &session);
+    turn_lengths::tell(&mut report, &turns, &session.stats());
     end(&mut report, session)?;
     report.print()?;
     let wanted = u64::from(args.torrents);

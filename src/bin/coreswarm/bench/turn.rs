@@ -1,6 +1,5 @@
 //! `bench turn`: how long a session's turns and answers take while it is busy.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::net::Ipv4Addr;
 use std::net::SocketAddr;
@@ -14,10 +13,7 @@ use anyhow::Result;
 use anyhow::anyhow;
 use anyhow::ensure;
 use coreswarm::Session;
-use coreswarm::ShardStats;
-use coreswarm::ShardTurns;
 use coreswarm::TorrentHandle;
-use coreswarm::TurnPart;
 
 use crate::bench::args_own::TurnArgs;
 use crate::bench::args_own::Work;
@@ -30,6 +26,7 @@ use crate::bench::own::seconds_since;
 use crate::bench::puller;
 use crate::bench::report::Report;
 use crate::bench::server;
+use crate::bench::turn_lengths;
 use crate::clock::now;
 use crate::start;
 
@@ -74,7 +71,7 @@ pub(crate) fn turn(args: &TurnArgs) -> Result<()> {
     report.count("bytes", bytes);
     report.number("seconds", Some(took));
     report.number("MB_per_s", Some(bytes as f64 / 1e6 / took));
-    tell_turns(&mut report, &before, &after);
+    turn_lengths::tell(&mut report, &before, &after);
     for (key, share) in [("p50", 0.5), ("p99", 0.99), ("p99_9", 0.999), ("max", 1.0)] {
         report.number(&format!("answer_{key}_ms"), answers.latencies.millis_at(share));
     }
@@ -145,59 +142,4 @@ fn ask(handle: &TorrentHandle, is_over: impl Fn() -> bool) -> Result<Answers> {
         own::hold(due.saturating_duration_since(now()));
     }
     Ok(answers)
-}
-
-/// Of all shards together, between two readings.
-fn tell_turns(report: &mut Report, before: &[Arc<ShardStats>], after: &[Arc<ShardStats>]) {
-    let mut lengths: BTreeMap<Duration, u64> = BTreeMap::new();
-    let mut slow = [0; TurnPart::ALL.len()];
-    for (before, after) in before.iter().zip(after) {
-        for (length, count) in after.turns.lengths() {
-            *lengths.entry(length).or_default() += count;
-        }
-        for (length, count) in before.turns.lengths() {
-            *lengths.entry(length).or_default() -= count;
-        }
-        for (slow, part) in slow.iter_mut().zip(TurnPart::ALL) {
-            *slow += after.turns.slow_count(part) - before.turns.slow_count(part);
-        }
-    }
-    lengths.retain(|_, count| *count > 0);
-    let turns: u64 = lengths.values().sum();
-    report.count("turns", turns);
-    for (key, share) in [("p50", 0.5), ("p99", 0.99), ("p99_9", 0.999), ("max", 1.0)] {
-        let millis = quantile(&lengths, share).map(|length| 1000.0 * length.as_secs_f64());
-        report.number(&format!("turn_{key}_ms"), millis);
-    }
-    let limit = ShardTurns::SLOW.as_secs_f64() * 1000.0;
-    report.number("turn_slow_above_ms", Some(limit));
-    for (slow, part) in slow.iter().zip(TurnPart::ALL) {
-        report.count(&format!("turns_slow_by_{}", part.name()), *slow);
-    }
-}
-
-/// The length that this share of the turns did not exceed.
-fn quantile(lengths: &BTreeMap<Duration, u64>, share: f64) -> Option<Duration> {
-    let turns: u64 = lengths.values().sum();
-    let wanted = ((turns as f64 * share).ceil() as u64).max(1);
-    let mut seen = 0;
-    lengths.iter().find_map(|(length, count)| {
-        seen += count;
-        (seen >= wanted).then_some(*length)
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_rarest_turn_decides_the_maximum_and_not_the_median() {
-        let ms = Duration::from_millis;
-        let lengths = BTreeMap::from([(ms(1), 998), (ms(2), 1), (ms(9), 1)]);
-        assert_eq!(quantile(&lengths, 0.5), Some(ms(1)));
-        assert_eq!(quantile(&lengths, 0.999), Some(ms(2)));
-        assert_eq!(quantile(&lengths, 1.0), Some(ms(9)));
-        assert_eq!(quantile(&BTreeMap::new(), 0.5), None);
-    }
 }
