@@ -61,6 +61,33 @@ impl HashJob {
     }
 }
 
+/// What makes jobs worth the way to another shard.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Worth {
+    /// Bytes in all.
+    pub(crate) len_min: usize,
+    /// Bytes from which on no job is added.
+    pub(crate) len_max: usize,
+    /// Jobs that go together best: fewer are worth it only where they are large.
+    pub(crate) company: usize,
+}
+
+impl Worth {
+    /// How many of the first jobs go, of these lengths; 0 if it is not worth it.
+    pub(crate) fn count(&self, lens: impl Iterator<Item = usize>) -> usize {
+        let (mut count, mut sum) = (0, 0);
+        for len in lens.take(OUTWORK_JOB_MAX) {
+            if sum >= self.len_max {
+                break;
+            }
+            count += 1;
+            sum += len;
+        }
+        let is_company = count >= self.company || sum >= self.len_max;
+        if is_company && sum >= self.len_min { count } else { 0 }
+    }
+}
+
 /// A job and how much of it is hashed already.
 #[derive(Debug)]
 struct Waiting {
@@ -126,23 +153,11 @@ impl Hasher {
     }
 
     /// Takes out the last jobs, for another shard, if there are more than go together here and they
-    /// are worth the way: `bytes_min` at least, and not many more than `bytes_max`.
-    pub(crate) fn take_spare(&mut self, bytes_min: usize, bytes_max: usize) -> Vec<HashJob> {
+    /// are worth the way.
+    pub(crate) fn take_spare(&mut self, worth: Worth) -> Vec<HashJob> {
         let company = self.lanes.company::<Sha1Stream>();
-        let spare = self.queue.iter().skip(company).rev().take(OUTWORK_JOB_MAX);
-        let lens = spare.map(|waiting| waiting.job.data.len());
-        let mut sum = 0;
-        let count = lens
-            .take_while(|len| {
-                sum < bytes_max && {
-                    sum += len;
-                    true
-                }
-            })
-            .count();
-        if sum < bytes_min {
-            return Vec::new();
-        }
+        let spare = self.queue.iter().skip(company).rev();
+        let count = worth.count(spare.map(|waiting| waiting.job.data.len()));
         let kept = self.queue.len() - count;
         self.queue.drain(kept..).map(|waiting| waiting.job).collect()
     }
@@ -347,13 +362,15 @@ mod tests {
     fn the_last_jobs_are_spared_when_there_are_more_than_go_together() {
         let mut hasher = Hasher::new(Lanes::PORTABLE);
         (0..5).for_each(|fill| hasher.push(job(0, fill, 1000)));
-        assert!(hasher.take_spare(4_001, 9_000).is_empty(), "four are not worth the way");
-        let spared = |jobs: Vec<HashJob>| jobs.iter().map(|job| job.data.bytes()[0]).collect();
-        let jobs: Vec<u8> = spared(hasher.take_spare(1, 2_001));
-        assert_eq!(jobs, [2, 3, 4]);
-        let jobs: Vec<u8> = spared(hasher.take_spare(1, 2_001));
-        assert_eq!(jobs, [1], "one by one is as good here as any number");
-        assert!(hasher.take_spare(1, 2_001).is_empty());
+        let mut spared = |len_min, len_max, company| -> Vec<u8> {
+            let jobs = hasher.take_spare(Worth { len_min, len_max, company });
+            jobs.iter().map(|job| job.data.bytes()[0]).collect()
+        };
+        assert!(spared(4_001, 9_000, 1).is_empty(), "four are not worth the way");
+        assert!(spared(1, 9_000, 5).is_empty(), "nor are they company");
+        assert_eq!(spared(1, 2_001, 5), [2, 3, 4], "but as much as need be");
+        assert_eq!(spared(1, 2_001, 1), [1], "one by one is as good here as any number");
+        assert!(spared(1, 2_001, 1).is_empty());
         assert_eq!(drain(&mut hasher, 10_000).0, [(0, 1000)]);
     }
 
@@ -364,7 +381,8 @@ mod tests {
             (0..40).for_each(|fill| there.push(job_of(0, fill, 100_000, kind)));
             there.work(1_500_000);
             let mut here = Hasher::new(Lanes::detect());
-            there.take_spare(1, usize::MAX).into_iter().for_each(|job| here.push(job));
+            let worth = Worth { len_min: 1, len_max: usize::MAX, company: 1 };
+            there.take_spare(worth).into_iter().for_each(|job| here.push(job));
             there.forget(SlotId { slot: 0, generation: 0 }).into_iter().for_each(|job| {
                 here.push(job);
             });

@@ -24,7 +24,6 @@ use crate::base::ids::BlockIndex;
 use crate::base::ids::PieceIndex;
 use crate::base::instant::Instant;
 use crate::base::limits::BLOCK_LEN;
-use crate::base::limits::OUTWORK_JOB_MAX;
 use crate::base::slots::SlotId;
 use crate::content::layout::Layout;
 use crate::engine::digesting::Expected;
@@ -33,6 +32,7 @@ use crate::engine::digesting::Sums;
 use crate::engine::digesting::leaf_company;
 use crate::engine::digesting::leaf_cost;
 use crate::engine::hasher::HashJob;
+use crate::engine::hasher::Worth;
 use crate::engine::swarm::arriving::Arrival;
 use crate::engine::swarm::arriving::Assembly;
 
@@ -158,26 +158,12 @@ impl Assemblies {
         std::mem::take(self).open
     }
 
-    /// Full pieces that wait to be hashed, the oldest first, for somebody else to hash: at least
-    /// `len_min` bytes, and not many more than `len_max`.
-    pub(crate) fn give_away(
-        &mut self,
-        swarm: SlotId,
-        len_min: usize,
-        len_max: usize,
-    ) -> Vec<HashJob> {
-        let mut sum = 0;
-        let waiting = self.full.iter().take(OUTWORK_JOB_MAX).filter_map(|(_, piece)| {
-            let left = self.open.get(piece)?.work_left();
-            (sum < len_max).then(|| {
-                sum += left;
-                *piece
-            })
-        });
-        let pieces: Vec<PieceIndex> = waiting.collect();
-        if sum < len_min {
-            return Vec::new();
-        }
+    /// Full pieces that wait to be hashed, the oldest first, for somebody else to hash, if they are
+    /// worth the way.
+    pub(crate) fn give_away(&mut self, swarm: SlotId, worth: Worth) -> Vec<HashJob> {
+        let left = |piece: &PieceIndex| self.open.get(piece).map_or(0, Assembly::work_left);
+        let count = worth.count(self.full.iter().map(|(_, piece)| left(piece)));
+        let pieces: Vec<PieceIndex> = self.full.iter().take(count).map(|(_, p)| *p).collect();
         let jobs = pieces.into_iter().filter_map(|piece| {
             self.forget_waits(piece);
             self.open.get_mut(&piece)?.send_away(swarm, piece)

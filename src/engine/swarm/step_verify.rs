@@ -9,13 +9,13 @@ use crate::base::digest::Sha256;
 use crate::base::ids::BlockIndex;
 use crate::base::ids::PieceIndex;
 use crate::base::instant::Instant;
-use crate::base::limits::OUTWORK_LEN_MAX;
 use crate::engine::alert::AlertKind;
 use crate::engine::blame::BlockDigest;
 use crate::engine::digesting::Expected;
 use crate::engine::digesting::Verdict;
 use crate::engine::disk::DiskOp;
 use crate::engine::hasher::HashJob;
+use crate::engine::hasher::Worth;
 use crate::engine::swarm::state::Swarm;
 use crate::engine::turn::Purpose;
 use crate::engine::turn::Turn;
@@ -64,8 +64,8 @@ impl Swarm {
     }
 
     /// Full pieces that another shard shall hash, if they are worth the way.
-    pub(crate) fn spare_pieces(&mut self, turn: &Turn) -> Vec<HashJob> {
-        self.assemblies.give_away(self.slot, turn.outwork_len_min, OUTWORK_LEN_MAX)
+    pub(crate) fn spare_pieces(&mut self, worth: Worth) -> Vec<HashJob> {
+        self.assemblies.give_away(self.slot, worth)
     }
 
     /// A received piece is hashed: write it, or find out who spoilt it.

@@ -1,10 +1,12 @@
 //! Hash jobs between shards: given to others when there is no time for them, done for others when
 //! there is.
 
+use crate::base::digest::Sha1Stream;
 use crate::base::ids::ShardId;
 use crate::base::instant::Instant;
 use crate::base::limits::OUTWORK_LEN_MAX;
 use crate::engine::hasher::HashJob;
+use crate::engine::hasher::Worth;
 use crate::engine::outwork::BatchId;
 use crate::engine::outwork::Busy;
 use crate::engine::outwork::Returned;
@@ -30,12 +32,15 @@ impl Engine {
     /// Jobs of this shard that another one could do: what was read from the disk, else pieces of
     /// the swarm that hashes next.
     fn spare_jobs(&mut self) -> Vec<HashJob> {
-        let jobs = self.turn.hasher.take_spare(self.turn.outwork_len_min, OUTWORK_LEN_MAX);
+        let (len_min, len_max) = (self.turn.outwork_len_min, OUTWORK_LEN_MAX);
+        let company = self.turn.hasher.lanes().company::<Sha1Stream>();
+        let worth = Worth { len_min, len_max, company };
+        let jobs = self.turn.hasher.take_spare(worth);
         if !jobs.is_empty() {
             return jobs;
         }
         let Some(slot) = self.turn.hashing.front().copied() else { return Vec::new() };
-        self.contain(slot, |swarm, turn| swarm.spare_pieces(turn)).unwrap_or_default()
+        self.contain(slot, |swarm, _| swarm.spare_pieces(worth)).unwrap_or_default()
     }
 
     /// Another shard has no time for these. Who has none either, or ends, says so at once.

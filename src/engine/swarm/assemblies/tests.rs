@@ -272,6 +272,10 @@ fn fill_up(all: &mut Assemblies, layout: &Layout, piece: PieceIndex, now: Instan
     all.freeze(now, piece);
 }
 
+fn worth(len_min: usize, len_max: usize) -> Worth {
+    Worth { len_min, len_max, company: 1 }
+}
+
 const SWARM: SlotId = SlotId { slot: 0, generation: 0 };
 
 /// As another shard does it.
@@ -297,8 +301,8 @@ fn full_pieces_may_be_hashed_elsewhere_the_oldest_first() {
             open(&mut all, &layout, piece, kind);
             fill_up(&mut all, &layout, piece, Instant::from_millis(at as u64));
         }
-        assert!(all.give_away(SWARM, 1_000_000, 2_000_000).is_empty(), "not worth the way");
-        let jobs = all.give_away(SWARM, 1, 65_536 + 1);
+        assert!(all.give_away(SWARM, worth(1_000_000, 2_000_000)).is_empty(), "not worth the way");
+        let jobs = all.give_away(SWARM, worth(1, 65_536 + 1));
         let given: Vec<u32> = jobs.iter().map(|job| job.piece.as_u32()).collect();
         let expected: &[u32] = if kind == (true, true) { &[2] } else { &[2, 0] };
         assert_eq!(given, expected, "both hashes of one piece are as much work as two pieces");
@@ -324,7 +328,7 @@ fn a_piece_that_changed_meanwhile_is_not_what_was_hashed_elsewhere() {
         let mut all = Assemblies::default();
         open(&mut all, &layout, piece, kind);
         fill_up(&mut all, &layout, piece, Instant::ZERO);
-        let jobs = hash_away(all.give_away(SWARM, 1, 1));
+        let jobs = hash_away(all.give_away(SWARM, worth(1, 1)));
         assert!(all.get_mut(piece).unwrap().is_away());
         all.refuse_block(piece, BlockIndex(2), &Pool::new(0));
         assert!(jobs.into_iter().all(|job| !all.take_back(job)), "a block of it was wrong");
