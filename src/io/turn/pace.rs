@@ -86,9 +86,9 @@ mod tests {
             pace.block_max()
         };
         assert_eq!(submit(1), BLOCK_MAX);
-        assert_eq!(submit(4), 62, "some 250 us");
+        assert_eq!(submit(4), 50, "some 200 us");
         assert_eq!(submit(1_000), BLOCK_MIN, "a batch goes in any case");
-        assert_eq!(submit(2), 125);
+        assert_eq!(submit(2), 100);
     }
 
     /// How old a turn is at the end of its hashing that began at this age, in steps of this length.
@@ -104,11 +104,11 @@ mod tests {
 
     #[test]
     fn hashing_takes_the_rest_of_a_turn_or_its_share_and_never_a_step_more() {
-        assert_eq!(age_after(0, 40), 520, "all of the turn");
+        assert_eq!(age_after(0, 30), 420, "all of the turn");
         assert_eq!(age_after(0, 500), 500, "a step that used it up is the last one");
-        assert_eq!(age_after(490, 40), 650, "its share");
-        assert_eq!(age_after(800, 40), 960, "and of a long turn no more than that");
-        assert_eq!(age_after(490, 300), 790, "a long step is the only one");
+        assert_eq!(age_after(390, 40), 510, "its share");
+        assert_eq!(age_after(800, 40), 920, "and of a long turn no more than that");
+        assert_eq!(age_after(390, 300), 690, "a long step is the only one");
     }
 
     #[test]
