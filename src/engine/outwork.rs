@@ -152,10 +152,12 @@ impl Outwork {
         Some(Settlement { undone: jobs, orphans, ..Settlement::default() })
     }
 
-    /// A swarm leaves: nobody waits for its jobs any more.
-    pub(crate) fn forget(&mut self, swarm: SlotId) {
+    /// A swarm leaves: nobody waits for its jobs any more. `is_held`: for a job's bytes a budget
+    /// waits all the same.
+    pub(crate) fn forget(&mut self, swarm: SlotId, is_held: impl Fn(&HashJob) -> bool) {
         for batch in self.out.values_mut() {
-            batch.orphans.extend(batch.jobs.extract_if(.., |job| job.swarm == swarm));
+            let left = batch.jobs.extract_if(.., |job| job.swarm == swarm);
+            batch.orphans.extend(left.filter(|job| is_held(job)));
         }
     }
 

@@ -406,11 +406,12 @@ impl Turn {
         self.has_freed_reads |= bytes > 0;
     }
 
-    /// Forgets what a swarm wanted hashed.
-    pub(crate) fn forget_hashes(&mut self, swarm: SlotId) {
-        self.outwork.forget(swarm);
-        for job in self.hasher.forget(swarm) {
-            self.settle_hash(&job);
+    /// Forgets what a swarm wanted hashed; `is_held` says whether a job's bytes are on a budget
+    /// because of it. What is with another shard stays there until it is back.
+    pub(crate) fn forget_hashes(&mut self, swarm: SlotId, is_held: impl Fn(&HashJob) -> bool) {
+        self.outwork.forget(swarm, &is_held);
+        for job in self.hasher.forget(swarm).iter().filter(|job| is_held(job)) {
+            self.settle_hash(job);
         }
     }
 

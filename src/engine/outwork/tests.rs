@@ -95,9 +95,10 @@ fn a_batch_that_is_not_back_in_two_seconds_is_hashed_here() {
 fn jobs_of_a_swarm_that_left_are_nobodys_but_hold_memory_until_they_are_back() {
     for is_back in [true, false] {
         let mut outwork = Outwork::new(ShardId(0), 2);
-        let (left, stays) = (job(5, 1), job(6, 2));
-        let batch = outwork.give(ms(0), ShardId(1), vec![left.clone(), stays.clone()]);
-        outwork.forget(left.swarm);
+        let (left, free, stays) = (job(5, 1), job(5, 7), job(6, 2));
+        let jobs = vec![left.clone(), free.clone(), stays.clone()];
+        let batch = outwork.give(ms(0), ShardId(1), jobs);
+        outwork.forget(left.swarm, |job| !job.is_same(&free));
         let end = match is_back {
             true => outwork.handle_back(ms(1), batch, Ok(vec![left, stays])),
             false => outwork.handle_timeout(ms(2_000)).unwrap(),

@@ -146,6 +146,11 @@ impl Assembly {
         self.is_away
     }
 
+    /// Whether it is away, and these are its bytes.
+    pub(crate) fn is_away_as(&self, data: &SharedBuf) -> bool {
+        self.is_away && self.full().is_some_and(|full| full.is_same(data))
+    }
+
     /// What is left to be hashed of a full piece becomes a job of its own.
     pub(crate) fn send_away(&mut self, swarm: SlotId, piece: PieceIndex) -> Option<HashJob> {
         let data = self.full().filter(|_| !self.is_away)?;
@@ -157,7 +162,7 @@ impl Assembly {
 
     /// That job is done. False if these are not its bytes any more.
     pub(crate) fn come_back(&mut self, job: HashJob) -> bool {
-        let is_it = self.is_away && self.full().is_some_and(|full| full.is_same(&job.data));
+        let is_it = self.is_away_as(&job.data);
         if is_it {
             (self.is_away, self.sums, self.hashed) = (false, job.sums, self.arrived);
         }

@@ -32,6 +32,7 @@ use crate::engine::digesting::Sums;
 use crate::engine::digesting::leaf_company;
 use crate::engine::digesting::leaf_cost;
 use crate::engine::hasher::HashJob;
+use crate::engine::hasher::Origin;
 use crate::engine::hasher::Worth;
 use crate::engine::swarm::arriving::Arrival;
 use crate::engine::swarm::arriving::Assembly;
@@ -174,6 +175,13 @@ impl Assemblies {
     /// A piece that was given away is hashed. False if it is not here as it was.
     pub(crate) fn take_back(&mut self, job: HashJob) -> bool {
         self.open.get_mut(&job.piece).is_some_and(|assembly| assembly.come_back(job))
+    }
+
+    /// Whether the bytes of a job are on a budget because of it: those of a piece that was given up
+    /// meanwhile, or changed, are not.
+    pub(crate) fn is_held(&self, job: &HashJob) -> bool {
+        let is_away = || self.open.get(&job.piece).is_some_and(|one| one.is_away_as(&job.data));
+        job.origin != Origin::Peers || is_away()
     }
 
     fn forget_waits(&mut self, piece: PieceIndex) {

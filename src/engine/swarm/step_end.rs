@@ -100,7 +100,7 @@ impl Swarm {
         let own = self.slot;
         turn.close_conns(|conn| conn.swarm() == Some(own));
         self.dialling = 0;
-        turn.forget_hashes(self.slot);
+        turn.forget_hashes(self.slot, |job| self.assemblies.is_held(job));
         for (piece, assembly) in self.assemblies.close_all() {
             // What is being written, or hashed elsewhere, is in memory until that ends.
             if !self.writing.contains(&piece) && !assembly.is_away() {

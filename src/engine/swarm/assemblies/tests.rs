@@ -329,8 +329,9 @@ fn a_piece_that_changed_meanwhile_is_not_what_was_hashed_elsewhere() {
         open(&mut all, &layout, piece, kind);
         fill_up(&mut all, &layout, piece, Instant::ZERO);
         let jobs = hash_away(all.give_away(SWARM, worth(1, 1)));
-        assert!(all.get_mut(piece).unwrap().is_away());
+        assert!(jobs.iter().all(|job| all.is_held(job)));
         all.refuse_block(piece, BlockIndex(2), &Pool::new(0));
+        assert!(!jobs.iter().any(|job| all.is_held(job)), "its budget is that of the new bytes");
         assert!(jobs.into_iter().all(|job| !all.take_back(job)), "a block of it was wrong");
         send(&mut all, &layout, piece, 2, 4);
         all.freeze(Instant::ZERO, piece);
