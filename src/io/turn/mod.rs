@@ -45,8 +45,6 @@ use crate::io::turn::state::Pump;
 /// The longest wait while the pool for files is full of other shards' errands: nobody rings when
 /// it has room again.
 const POOL_WAIT: Duration = Duration::from_millis(10);
-/// Bytes of idle buffers given back per quiet second: unmapping a mebibyte takes 100 us.
-const RELEASE_BYTES: usize = 4 * 1024 * 1024;
 /// Letters taken per turn.
 const LETTER_MAX: usize = 64;
 /// Time for the last completions when a shard ends.
@@ -125,7 +123,8 @@ impl Pump {
         let pool = store.waits_for_pool().then(|| now + POOL_WAIT);
         let figures = self.has_news.then_some(self.publish_at);
         let load = self.load.poll_timeout();
-        let all = [engine.poll_timeout(), sockets.poll_timeout(), pool, figures, load];
+        let release = self.trimmer.is_releasing().then_some(now);
+        let all = [engine.poll_timeout(), sockets.poll_timeout(), pool, figures, load, release];
         all.into_iter().flatten().fold(self.passes.next(), Instant::min)
     }
 
@@ -141,6 +140,9 @@ impl Pump {
             self.parts.engine.handle_detached(now, conn);
         }
         self.tell_loads(now);
+        if self.trimmer.is_releasing() {
+            self.parts.store.release_buffers(self.trimmer.next_step());
+        }
         self.time_out(now);
         self.lap(TurnPart::Timers);
         self.obey(now);
@@ -200,8 +202,7 @@ impl Pump {
         self.has_news |= own != before;
         let store = &self.parts.store;
         match self.trimmer.handle_load(own, store.has_idle_buffers()) {
-            Trim::Nothing => {}
-            Trim::Buffers => store.release_buffers(RELEASE_BYTES),
+            Trim::Nothing | Trim::Buffers => {}
             Trim::Heap => store.trim_heap(),
         }
         let all = self.parts.stats.iter().map(|stats| stats.read().busy_permille);

@@ -7,12 +7,16 @@ const BUSY: u16 = 100;
 const QUIET: u16 = 20;
 /// Quiet seconds in a row before anything is given back: a pause is not an end.
 const PATIENCE: u32 = 3;
+/// Bytes of buffers given back per quiet second: what a check leaves, in two of them.
+const SECOND_BYTES: usize = 32 * 1024 * 1024;
+/// And per turn: unmapping a mebibyte takes some 100 us.
+const STEP_BYTES: usize = 2 * 1024 * 1024;
 
 /// What is to be given back now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Trim {
     Nothing,
-    /// Buffers that nobody uses, some at a time.
+    /// Buffers that nobody uses: see [`Trimmer::next_step`].
     Buffers,
     /// What the heap keeps of what was freed.
     Heap,
@@ -24,11 +28,13 @@ pub(crate) struct Trimmer {
     /// Something may be left of a busy time.
     was_busy: bool,
     quiet_count: u32,
+    /// Bytes of buffers that this second has to give back.
+    owed: usize,
 }
 
 impl Trimmer {
     pub(crate) fn new() -> Trimmer {
-        Trimmer { was_busy: true, quiet_count: 0 }
+        Trimmer { was_busy: true, quiet_count: 0, owed: 0 }
     }
 
     /// One more second went by with this load; `has_buffers` says whether any are idle.
@@ -37,12 +43,27 @@ impl Trimmer {
         self.quiet_count = if load <= QUIET { self.quiet_count.saturating_add(1) } else { 0 };
         match self.was_busy && self.quiet_count >= PATIENCE {
             false => Trim::Nothing,
-            true if has_buffers => Trim::Buffers,
+            true if has_buffers => {
+                self.owed = SECOND_BYTES;
+                Trim::Buffers
+            }
             true => {
                 self.was_busy = false;
                 Trim::Heap
             }
         }
+    }
+
+    /// Whether buffers are to be given back in this turn.
+    pub(crate) fn is_releasing(&self) -> bool {
+        self.owed > 0
+    }
+
+    /// Bytes of buffers to be given back in this turn, if there are so many.
+    pub(crate) fn next_step(&mut self) -> usize {
+        let step = self.owed.min(STEP_BYTES);
+        self.owed -= step;
+        step
     }
 }
 
@@ -67,5 +88,8 @@ mod tests {
         use Trim::Heap as H;
         use Trim::Nothing as N;
         assert_eq!(trims, [N, N, N, N, N, N, B, B, H, N, N, N, N, N, N, N, N, H]);
+        let steps: Vec<usize> =
+            std::iter::from_fn(|| trimmer.is_releasing().then(|| trimmer.next_step())).collect();
+        assert_eq!(steps, [STEP_BYTES; 16], "what a second gives back is no one turn's work");
     }
 }
