@@ -57,8 +57,17 @@ fn seed(torrent: &[u8], dir: &Path) -> Session {
     session
 }
 
-fn spliced(session: &Session) -> u64 {
-    session.stats().iter().map(|shard| shard.upload_spliced).sum()
+/// Waits until so much was spliced: figures are published at most every 200 ms.
+fn wait_spliced(session: &Session, wanted: u64) {
+    let spliced = || session.stats().iter().map(|shard| shard.upload_spliced).sum::<u64>();
+    let alerts = session.alerts();
+    let is_there = (0..100).any(|_| {
+        spliced() >= wanted || {
+            alerts.next(Duration::from_millis(100));
+            false
+        }
+    });
+    assert!(is_there, "expected {wanted} bytes, {} were spliced", spliced());
 }
 
 /// A peer of a few lines, unchoked.
@@ -136,7 +145,7 @@ fn sessions_fetch_every_byte() {
         assert!(session.shutdown(LIMIT).is_clean());
         assert!(fs::read(dir.path().join("data")).unwrap() == bytes, "the bytes differ");
     }
-    assert!(spliced(&seeding) > 0, "nothing was spliced");
+    wait_spliced(&seeding, 1);
     assert!(seeding.shutdown(LIMIT).is_clean());
 }
 
@@ -170,7 +179,7 @@ fn slow_peers_and_those_that_leave_in_the_middle_disturb_nobody() {
     let mut last = Raw::connect(address, &torrent);
     last.request(0..30);
     last.compare(&bytes, 30 * PIECE / BLOCK);
-    assert!(spliced(&seeding) > 20 << 20, "{} bytes were spliced", spliced(&seeding));
+    wait_spliced(&seeding, 20 << 20);
     assert!(seeding.shutdown(LIMIT).is_clean());
     let end = last.stream.read(&mut [0]).map_err(|error| error.kind());
     assert!(matches!(end, Ok(0) | Err(ErrorKind::ConnectionReset)), "{end:?}");

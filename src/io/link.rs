@@ -165,7 +165,8 @@ mod tests {
         let at = lent.bytes().as_ptr().addr();
         std::thread::spawn(move || drop(lent)).join().unwrap();
         drop(kept);
-        assert_eq!(pool.take(60).bytes().as_ptr().addr(), at);
+        let again = pool.take(60);
+        assert_eq!(again.bytes().as_ptr().addr(), at);
         assert!(!pool.has_idle(), "there was room for one");
     }
 
