@@ -35,8 +35,8 @@ use crate::io::ring::outcome::Completion;
 use crate::io::ring::outcome::Outcome;
 use crate::io::sockets::state::SocketEvent;
 use crate::io::turn::pace::STEP;
-use crate::io::turn::pace::TAKING;
 use crate::io::turn::pace::hashes_on;
+use crate::io::turn::pace::taking;
 use crate::io::turn::passes::Passes;
 use crate::io::turn::quiet::Trim;
 use crate::io::turn::state::Parts;
@@ -164,7 +164,7 @@ impl Pump {
         while self.parts.engine.poll_timeout().is_some_and(|at| at <= now) {
             self.has_news = true;
             self.parts.engine.handle_timeout(now);
-            if self.age() >= TAKING {
+            if self.age() >= taking(self.is_hashing) {
                 return;
             }
         }
@@ -222,7 +222,7 @@ impl Pump {
             let spliced = self.parts.sockets.spliced() - spliced;
             let blocks = (spliced / u64::from(BLOCK_LEN)) as usize;
             // One buffer may hold a block, or a thousand requests.
-            if self.pace.worked(STEP / 4 + blocks) && self.age() >= TAKING {
+            if self.pace.worked(STEP / 4 + blocks) && self.age() >= taking(self.is_hashing) {
                 return;
             }
         }

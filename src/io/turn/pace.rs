@@ -17,11 +17,9 @@ pub(crate) const BLOCK_MAX: usize = 4 * SEND_BLOCK_MAX;
 const BLOCK_MIN: usize = SEND_BLOCK_MAX;
 /// What a submission may take: half of the turn, the other half decides and reads.
 const SUBMISSION: Duration = TURN_BUDGET.checked_div(2).expect("two is not zero");
-/// Completions are taken until the turn is so old: what they lead to shall have time, too.
-pub(crate) const TAKING: Duration =
-    TURN_BUDGET.checked_div(4).expect("four is not zero").saturating_mul(3);
-/// What hashing gets of a turn that had no time left for it: without, a shard that is busy
-/// receiving would fill its memory with pieces that nobody judges.
+/// What hashing gets of a turn in any case: without, a shard that is busy receiving would fill its
+/// memory with pieces that nobody judges. While some is left to be hashed the others end so much
+/// earlier.
 const HASHING: Duration = TURN_BUDGET.checked_div(4).expect("four is not zero");
 /// Work between two looks at the clock, in blocks moved: 16 take 30 to 60 us.
 pub(crate) const STEP: usize = 16;
@@ -64,6 +62,16 @@ impl Pace {
         }
         is_time
     }
+}
+
+/// How old a turn may be when the engine's wishes are no longer obeyed in it.
+pub(crate) fn obeying(is_hashing: bool) -> Duration {
+    if is_hashing { TURN_BUDGET - HASHING } else { TURN_BUDGET }
+}
+
+/// And when no more completions are taken: what they lead to shall have time, too.
+pub(crate) fn taking(is_hashing: bool) -> Duration {
+    obeying(is_hashing).saturating_sub(HASHING)
 }
 
 /// Whether hashing goes on that has taken so much of a turn of this age.
@@ -109,6 +117,14 @@ mod tests {
         assert_eq!(age_after(390, 40), 510, "its share");
         assert_eq!(age_after(800, 40), 920, "and of a long turn no more than that");
         assert_eq!(age_after(390, 300), 690, "a long step is the only one");
+    }
+
+    #[test]
+    fn what_is_left_to_be_hashed_has_its_share_before_the_turn_is_over() {
+        let us = Duration::from_micros;
+        assert_eq!((taking(false), obeying(false)), (us(300), us(400)));
+        assert_eq!((taking(true), obeying(true)), (us(200), us(300)));
+        assert_eq!(age_after(300, 50), 400);
     }
 
     #[test]

@@ -4,7 +4,6 @@ use crate::base::ids::ShardId;
 use crate::base::instant::Instant;
 use crate::base::limits::BLOCK_LEN;
 use crate::base::limits::TRACKER_TIMEOUT;
-use crate::base::limits::TURN_BUDGET;
 use crate::base::status::TrackerErrorClass;
 use crate::engine::hasher::HashJob;
 use crate::engine::note::Note;
@@ -21,6 +20,7 @@ use crate::io::store::place::Place;
 use crate::io::trackers::Answer;
 use crate::io::trackers::Job;
 use crate::io::turn::pace::BLOCK_MAX;
+use crate::io::turn::pace::obeying;
 use crate::io::turn::state::Parts;
 use crate::io::turn::state::Pump;
 
@@ -47,7 +47,7 @@ impl Pump {
                 self.is_behind = false;
                 return;
             };
-            if self.pace.worked(blocks + 1) && self.age() >= TURN_BUDGET {
+            if self.pace.worked(blocks + 1) && self.age() >= obeying(self.is_hashing) {
                 return;
             }
         }
