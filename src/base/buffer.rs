@@ -16,26 +16,42 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 
 use crossbeam::queue::SegQueue;
+use memmap2::MmapMut;
 
 /// Alignment of every buffer in bytes: the page, which is also what O_DIRECT asks for at most.
 pub(crate) const PAGE: usize = 4096;
 
-/// Owned, zeroed, page-aligned bytes of a fixed length.
+/// From this length on a buffer is a mapping of its own. The kernel makes and clears its pages one
+/// by one, in the step that first writes to them, and has them back when it is dropped. The heap may
+/// clear all of it at once, which takes longer than a turn may, and keeps what is dropped.
+const MAPPED_MIN: usize = 128 * 1024;
+
+/// Owned, page-aligned bytes of a fixed length.
 pub(crate) struct PageBuf {
-    // Over-allocated by one page: an aligned start inside a plain Vec needs no unsafe.
-    raw: Vec<u8>,
-    start: usize,
+    memory: Memory,
     len: usize,
+    is_fresh: bool,
     home: Option<Arc<Home>>,
 }
 
+enum Memory {
+    /// Over-allocated by one page: an aligned start inside a plain Vec needs no unsafe.
+    Heap {
+        raw: Vec<u8>,
+        start: usize,
+    },
+    Mapped(MmapMut),
+}
+
 impl PageBuf {
-    /// `len` zero bytes. Fresh memory comes zeroed from the kernel, so large ones cost no memset.
+    /// `len` zero bytes.
     pub(crate) fn zeroed(len: usize) -> PageBuf {
-        let raw = vec![0u8; len + PAGE];
-        let start = raw.as_ptr().align_offset(PAGE);
-        assert!(start <= PAGE, "a byte pointer can always be aligned to a page");
-        PageBuf { raw, start, len, home: None }
+        PageBuf { memory: Memory::zeroed(len), len, is_fresh: true, home: None }
+    }
+
+    /// Whether nobody had it before: then filling it takes the kernel a page fault per 4 KiB.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.is_fresh
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -43,11 +59,17 @@ impl PageBuf {
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
-        &self.raw[self.start..self.start + self.len]
+        match &self.memory {
+            Memory::Heap { raw, start } => &raw[*start..*start + self.len],
+            Memory::Mapped(mapping) => mapping,
+        }
     }
 
     pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
-        &mut self.raw[self.start..self.start + self.len]
+        match &mut self.memory {
+            Memory::Heap { raw, start } => &mut raw[*start..*start + self.len],
+            Memory::Mapped(mapping) => mapping,
+        }
     }
 
     /// Ends writing: from here on the bytes are shared and read-only.
@@ -57,11 +79,29 @@ impl PageBuf {
     }
 }
 
+impl Memory {
+    /// What a buffer is left with whose memory goes home.
+    const NONE: Memory = Memory::Heap { raw: Vec::new(), start: 0 };
+
+    /// `len` zero bytes; of the heap where the kernel maps no more.
+    fn zeroed(len: usize) -> Memory {
+        if len >= MAPPED_MIN
+            && let Ok(mapping) = MmapMut::map_anon(len)
+        {
+            return Memory::Mapped(mapping);
+        }
+        let raw = vec![0u8; len + PAGE];
+        let start = raw.as_ptr().align_offset(PAGE);
+        assert!(start <= PAGE, "a byte pointer can always be aligned to a page");
+        Memory::Heap { raw, start }
+    }
+}
+
 impl Drop for PageBuf {
     fn drop(&mut self) {
         if let Some(home) = self.home.take() {
-            let raw = mem::take(&mut self.raw);
-            home.put(PageBuf { raw, start: self.start, len: self.len, home: None });
+            let memory = mem::replace(&mut self.memory, Memory::NONE);
+            home.put(PageBuf { memory, len: self.len, is_fresh: false, home: None });
         }
     }
 }
@@ -208,8 +248,10 @@ mod tests {
         let part = first.slice(0..10).unwrap();
         drop(first);
         assert_ne!(pool.take(60).bytes().as_ptr(), at, "still held by a slice");
+        assert!(pool.take(60).is_fresh());
         drop(part);
         assert_eq!(pool.idle_bytes(), 60, "100 idle bytes hold only one");
+        assert!(!pool.take(60).is_fresh());
         drop(pool.take(40));
         assert_eq!(pool.idle_bytes(), 100);
         pool.release(50);
@@ -220,7 +262,7 @@ mod tests {
 
     #[test]
     fn buffers_are_aligned_and_zeroed() {
-        for len in [0, 1, 4095, 16384, 1 << 20] {
+        for len in [0, 1, 4095, 16384, MAPPED_MIN - 1, MAPPED_MIN, 1 << 20] {
             let buf = PageBuf::zeroed(len);
             assert_eq!(buf.bytes().len(), len);
             assert_eq!(buf.bytes().as_ptr() as usize % PAGE, 0);

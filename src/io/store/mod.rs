@@ -90,7 +90,7 @@ impl Store {
         self.begin_waiting(ring);
     }
 
-    /// A ring operation of a job ended.
+    /// A ring operation of a job ended. What waited goes on with [`Store::begin_waiting`].
     pub(crate) fn handle_completion(&mut self, ring: &mut Ring, id: JobId, outcome: Outcome) {
         match outcome {
             Outcome::Read(back, result) => {
@@ -105,7 +105,7 @@ impl Store {
             Outcome::Synced(result) => self.handle_synced(ring, id, result),
             _ => {}
         }
-        self.begin_waiting(ring);
+        self.send_errands();
     }
 
     /// Whether the pool has answered.
@@ -119,8 +119,9 @@ impl Store {
         self.errand_count < ERRAND_MAX && !self.errands.is_empty()
     }
 
-    /// Takes in what the pool answered. Call it every turn.
-    pub(crate) fn handle_findings(&mut self, ring: &mut Ring) {
+    /// Takes in what the pool answered. Call it every turn. Who waited for it goes on with
+    /// [`Store::begin_waiting`].
+    pub(crate) fn handle_findings(&mut self) {
         self.unmap_closed();
         while let Some(finding) = self.findings.pop() {
             self.errand_count -= 1;
@@ -145,7 +146,7 @@ impl Store {
                 }
             }
         }
-        self.begin_waiting(ring);
+        self.send_errands();
     }
 
     /// The next reply for the engine.

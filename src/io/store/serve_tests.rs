@@ -205,7 +205,7 @@ fn windows_go_with_their_torrent_and_what_is_lent_goes_last() {
     let Payload::Mapped(lent) = serve(&mut world, 0, 16_384) else { panic!() };
     assert!(matches!(world.run(DiskOp::Close), DiskReply::Done));
     assert!(sent(&lent).unwrap() == pattern(0, 16_384), "it is being sent");
-    world.store.handle_findings(&mut world.ring);
+    world.store.handle_findings();
     assert!(sent(&lent).unwrap() == pattern(0, 16_384), "still");
     assert!(world.store.unreadable(&lent).file.is_empty(), "the torrent is not known any more");
     let error = failure(world.run(DiskOp::Serve { offset: 0, length: 1 }));

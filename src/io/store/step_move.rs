@@ -21,6 +21,7 @@ use crate::io::store::errors::wrong;
 use crate::io::store::file_key::Access;
 use crate::io::store::progress::Load;
 use crate::io::store::progress::Transfer;
+use crate::io::store::state::FRESH_EFFORT;
 use crate::io::store::state::STEP;
 use crate::io::store::state::Store;
 
@@ -53,11 +54,12 @@ impl Store {
             let Some(fd) = self.open_file(id, (torrent, spot), Access::Read) else { return };
             let Some(slot) = self.jobs.buffer(id) else { return };
             let Some(buf) = slot.as_mut() else { return };
-            let target = &mut buf.bytes_mut()[step.at..step.at + step.len.min(STEP)];
+            let effort = if buf.is_fresh() { FRESH_EFFORT } else { 1 };
+            let target = &mut buf.bytes_mut()[step.at..step.at + step.len.min(STEP / effort)];
             // Of an extent something is missing: it is not looked for.
             if !is_extent && let Ok(count @ 1..) = read_cached(&fd, target, offset) {
                 self.jobs.advance(id, count);
-                self.unseen += count;
+                self.unseen += effort * count;
                 if self.must_pause(id) {
                     return self.ready.push_front(id);
                 }

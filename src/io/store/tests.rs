@@ -86,11 +86,12 @@ impl World {
     pub(super) fn next(&mut self) -> (JobId, DiskReply) {
         let clock = Clock::start();
         loop {
-            self.store.handle_findings(&mut self.ring);
+            self.store.handle_findings();
             while let Some(completion) = self.ring.next_completion() {
                 let Asker::Disk(id) = completion.asker else { panic!("{completion:?}") };
                 self.store.handle_completion(&mut self.ring, id, completion.outcome);
             }
+            self.store.begin_waiting(&mut self.ring);
             if let Some(reply) = self.store.poll_reply() {
                 return reply;
             }
@@ -286,7 +287,8 @@ fn a_file_system_that_refuses_an_aligned_write_gets_it_through_its_cache() {
     let mut world = World::created_for(WriteMode::Direct);
     let id = world.submit(write(0, 1 << 20));
     while world.store.jobs.transfer(id).is_some_and(|(_, transfer)| !transfer.is_direct) {
-        world.store.handle_findings(&mut world.ring);
+        world.store.handle_findings();
+        world.store.begin_waiting(&mut world.ring);
     }
     world.store.handle_completion(&mut world.ring, id, Outcome::Written(Err(Errno::INVAL)));
     // The write that was refused for the test's sake ends as well, and counts for the second.

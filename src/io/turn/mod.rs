@@ -135,7 +135,7 @@ impl Pump {
         self.lap(TurnPart::Completions);
         self.take_letters(now);
         self.lap(TurnPart::Letters);
-        self.parts.store.handle_findings(&mut self.parts.ring);
+        self.parts.store.handle_findings();
         while let Some(conn) = self.parts.sockets.poll_detached() {
             self.parts.engine.handle_detached(now, conn);
         }
