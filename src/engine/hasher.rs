@@ -24,6 +24,15 @@ use crate::engine::digesting::leaf_cost;
 /// checked, and then the first ones are company enough.
 const LOOK_MAX: usize = 64;
 
+/// What is left to be hashed, after a slice of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum HashingLeft {
+    Nothing,
+    /// What other shards gave away: it has whatever time is left, and none in any case.
+    OfOthers,
+    Own,
+}
+
 /// One run of bytes to be added to a piece's digests, by this shard or by another one.
 #[derive(Clone, Debug)]
 pub(crate) struct HashJob {

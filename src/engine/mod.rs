@@ -46,6 +46,7 @@ use crate::engine::announce::udp::UdpEvent;
 use crate::engine::conn::Stage;
 use crate::engine::disk::DiskReply;
 use crate::engine::disk::JobId;
+use crate::engine::hasher::HashingLeft;
 use crate::engine::note::Note;
 use crate::engine::parcel::Parcel;
 use crate::engine::swarm::state::Leave;
@@ -162,17 +163,22 @@ impl Engine {
         }
     }
 
-    /// Hashes for as long as `HASH_SLICE` bytes of one piece take, for others when nothing of its
-    /// own is left; true while more waits.
-    pub(crate) fn hash_slice(&mut self, now: Instant) -> bool {
+    /// Hashes for as long as `HASH_SLICE` bytes of one piece take; for others when nothing of its
+    /// own is left and the turn has time for it.
+    pub(crate) fn hash_slice(&mut self, now: Instant, has_time: bool) -> HashingLeft {
         self.now = now;
-        if self.is_done_hashing() {
-            self.turn.spare_time.work(HASH_SLICE);
-        } else {
+        if !self.is_done_hashing() {
             self.hash_own(now);
+        } else if has_time {
+            self.turn.spare_time.work(HASH_SLICE);
         }
         let is_ending = self.go_on_ending(now);
-        self.give_back(now) || is_ending
+        self.give_back(now);
+        match self.is_done_hashing() && !is_ending {
+            false => HashingLeft::Own,
+            true if self.turn.spare_time.is_idle() => HashingLeft::Nothing,
+            true => HashingLeft::OfOthers,
+        }
     }
 
     fn hash_own(&mut self, now: Instant) {

@@ -100,4 +100,4 @@ impl SpareTime {
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::engine) mod tests;

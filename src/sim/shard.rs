@@ -18,6 +18,7 @@ use crate::base::rng::Rng;
 use crate::base::status::ShardStats;
 use crate::engine::Engine;
 use crate::engine::directory::Directory;
+use crate::engine::hasher::HashingLeft;
 use crate::engine::settings::Settings;
 use crate::engine::shard_config::EngineConfig;
 use crate::engine::to_ring::ConnId;
@@ -162,7 +163,9 @@ impl Shard {
             // As if the turn before had been too long already.
             self.engine.handle_overrun(now);
         }
-        let more = self.engine.hash_slice(now);
+        // As if the turn before had left no time for others.
+        let has_time = rng.below(4) != 0;
+        let more = self.engine.hash_slice(now, has_time) != HashingLeft::Nothing;
         self.drain();
         self.fill_sends(now);
         self.check_promises(now);

@@ -13,9 +13,9 @@ use crate::engine::digesting::Verdict;
 use crate::engine::hasher::Origin;
 use crate::engine::outwork::Outwork;
 
-const FROM: ShardId = ShardId(3);
+pub(in crate::engine) const FROM: ShardId = ShardId(3);
 
-fn job(fill: u8, len: usize) -> HashJob {
+pub(in crate::engine) fn job(fill: u8, len: usize) -> HashJob {
     let mut data = PageBuf::zeroed(len);
     data.bytes_mut().fill(fill);
     let expected = Expected::of(Some(Sha1::of(data.bytes())), None);
@@ -31,7 +31,7 @@ fn job(fill: u8, len: usize) -> HashJob {
 }
 
 /// Numbers of batches, as the shard that gives them makes them.
-fn ids() -> impl FnMut() -> BatchId {
+pub(in crate::engine) fn ids() -> impl FnMut() -> BatchId {
     let mut outwork = Outwork::new(FROM, 1);
     move || outwork.give(Instant::ZERO, FROM, Vec::new())
 }

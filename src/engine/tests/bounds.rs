@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::base::buffer::SharedBuf;
+use crate::base::limits::SPARE_TIME_MAX;
+use crate::engine::spare_time::tests::FROM;
 
 /// Bytes of a torrent, all of the same value: one piece.
 const LEN: u32 = 1 << 20;
@@ -131,11 +133,33 @@ fn whoever_a_budget_refuses_is_called_in_its_turn_until_nobody_waits() {
         let job = waiting.pop_front().expect("somebody reads until all were checked");
         let DiskOp::Read { .. } = job.op else { panic!("{job:?}") };
         many.engine.handle_disk(many.now, job.id, DiskReply::Read(data.clone()));
-        while many.engine.hash_slice(many.now) {}
+        while hash(&mut many.engine, many.now) {}
     }
     many.drain();
     assert!(waiting.is_empty(), "{waiting:?}");
     assert_eq!(many.alert_count(|kind| *kind == AlertKind::Finished), 1, "the last one, too");
+}
+
+#[test]
+fn a_shard_whose_turns_are_full_hashes_nothing_for_others_and_says_so_in_time() {
+    let mut many = Many::new(0);
+    let (mut id, given) = (spare_time::tests::ids(), many.now);
+    let jobs = |fill| vec![spare_time::tests::job(fill, 1_000)];
+    let batches = [id(), id()];
+    many.engine.handle_jobs(given, FROM, batches[0], jobs(1));
+    assert_eq!(many.engine.hash_slice(given, false), HashingLeft::OfOthers);
+    many.drain();
+    assert!(many.outputs.is_empty(), "{:?}", many.outputs);
+    let late = given + SPARE_TIME_MAX;
+    assert_eq!(many.engine.hash_slice(late, false), HashingLeft::Nothing);
+    many.engine.handle_jobs(late, FROM, batches[1], jobs(2));
+    assert_eq!(many.engine.hash_slice(late, true), HashingLeft::Nothing);
+    many.drain();
+    let back = many.outputs.iter().map(|output| match output {
+        Output::GiveBack { to: FROM, batch, back } => (*batch, back.is_ok()),
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(back.collect::<Vec<_>>(), [(batches[0], false), (batches[1], true)]);
 }
 
 #[test]
@@ -161,7 +185,7 @@ fn many_torrents_are_told_of_the_end_some_per_call() {
         awake.filter(|swarm| swarm.leave.is_some()).count()
     };
     let mut counts = vec![told(&many)];
-    while many.engine.hash_slice(many.now) {
+    while hash(&mut many.engine, many.now) {
         counts.push(told(&many));
         assert!(!many.engine.is_drained());
     }

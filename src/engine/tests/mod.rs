@@ -57,6 +57,11 @@ struct Pair {
     reads: Vec<DiskJob>,
 }
 
+/// A slice, in a turn that has time; true while more is left.
+fn hash(engine: &mut Engine, now: Instant) -> bool {
+    engine.hash_slice(now, true) != HashingLeft::Nothing
+}
+
 fn torrent(len: usize, piece_len: u32) -> (Arc<Torrent>, Vec<u8>) {
     let data: Vec<u8> = (0..len).map(|n| (n * 7 + n / 251) as u8).collect();
     let pieces: Vec<Sha1> = data.chunks(piece_len as usize).map(Sha1::of).collect();
@@ -130,7 +135,7 @@ impl Pair {
             while let Some(output) = self.hosts[at].engine.poll_output() {
                 self.obey(at, output);
             }
-            while self.hosts[at].engine.hash_slice(self.now) {}
+            while hash(&mut self.hosts[at].engine, self.now) {}
         }
         for _ in 0..self.wire.len() {
             let Some((from, bytes)) = self.wire.pop_front() else { break };

@@ -88,13 +88,11 @@ impl Engine {
         turn.hasher.is_idle() && turn.hashing.is_empty() && turn.chores.is_empty()
     }
 
-    /// Returns what is hashed for others, or was here for too long; true while there is more to
-    /// hash, for anybody.
-    pub(in crate::engine) fn give_back(&mut self, now: Instant) -> bool {
+    /// Returns what is hashed for others, or was here for too long.
+    pub(in crate::engine) fn give_back(&mut self, now: Instant) {
         while let Some((to, batch, back)) = self.turn.spare_time.poll_back(now) {
             self.turn.outputs.push_back(Output::GiveBack { to, batch, back });
         }
-        !self.is_done_hashing() || !self.turn.spare_time.is_idle()
     }
 
     /// The shard ends: others hash what is theirs.

@@ -38,6 +38,11 @@ impl Lanes {
         self.reads.may_enter(READ_MAX) || self.writes.may_enter(WRITE_MAX)
     }
 
+    /// Writes that entered and have not ended.
+    pub(super) fn write_count(&self) -> usize {
+        self.writes.count
+    }
+
     /// A job that entered has ended.
     pub(super) fn leave(&mut self, is_read: bool) {
         let lane = self.lane(is_read);
@@ -74,6 +79,7 @@ mod tests {
         (0..100).for_each(|id| lanes.wait(JobId(id), id < 90));
         let entered: Vec<JobId> = std::iter::from_fn(|| lanes.enter()).collect();
         assert_eq!(entered.len(), READ_MAX + WRITE_MAX);
+        assert_eq!(lanes.write_count(), WRITE_MAX);
         assert!(!lanes.may_enter());
         lanes.leave(true);
         assert!(lanes.may_enter());

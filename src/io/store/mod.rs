@@ -159,6 +159,11 @@ impl Store {
         self.upload_read
     }
 
+    /// Writes under way, at most a lane of them.
+    pub(crate) fn write_count(&self) -> usize {
+        self.lanes.write_count()
+    }
+
     /// Jobs without a reply.
     pub(crate) fn job_count(&self) -> usize {
         self.jobs.len()

@@ -30,7 +30,7 @@ fn those_who_waited_for_a_file_go_on_step_by_step() {
     assert!(world.store.poll_reply().is_none(), "the ring says when they go on");
     world.store.begin_waiting(&mut world.ring);
     let first: Vec<JobId> = std::iter::from_fn(|| world.store.poll_reply()).map(|r| r.0).collect();
-    assert!((1..=2).contains(&first.len()), "{} reads before the clock is read", first.len());
+    assert!(first.len() <= 2, "{} reads before the clock is read", first.len());
     assert!(world.store.is_behind(), "nobody would ring for the others");
     ids.drain(..first.len());
     for id in ids {

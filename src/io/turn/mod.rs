@@ -26,6 +26,7 @@ use crate::base::status::ShardStats;
 use crate::engine::alert::AlertKind;
 use crate::engine::command::Command;
 use crate::engine::command::Ticket;
+use crate::engine::hasher::HashingLeft;
 use crate::engine::swarm::state::PUBLISH_INTERVAL;
 use crate::engine::to_ring::CloseReason;
 use crate::engine::to_ring::Output;
@@ -35,6 +36,7 @@ use crate::io::ring::outcome::Completion;
 use crate::io::ring::outcome::Outcome;
 use crate::io::sockets::state::SocketEvent;
 use crate::io::turn::pace::STEP;
+use crate::io::turn::pace::has_time;
 use crate::io::turn::pace::hashes_on;
 use crate::io::turn::pace::taking;
 use crate::io::turn::passes::Passes;
@@ -45,6 +47,9 @@ use crate::io::turn::state::Pump;
 /// The longest wait while the pool for files is full of other shards' errands: nobody rings when
 /// it has room again.
 const POOL_WAIT: Duration = Duration::from_millis(10);
+/// Writes under way before the shard makes way for them. Of 1 MiB each they take some 0.5 ms; for
+/// fewer the change of hands costs more (measured, see benches/README.md).
+const WRITES_TOGETHER: usize = 4;
 /// Letters taken per turn.
 const LETTER_MAX: usize = 64;
 /// Time for the last completions when a shard ends.
@@ -94,13 +99,18 @@ impl Pump {
             // Sends may run inside the submission, and pages of files are made or pinned there:
             // that is work, and apart from a wait it can be measured. Most sends are over then, and
             // there is nothing to wait for.
+            let has_files = self.parts.ring.file_bytes() > 0;
             self.parts.ring.enter(Duration::ZERO)?;
             let took = self.lap(TurnPart::Submission);
             self.pace.submitted(outgoing, took);
+            if has_files && self.parts.store.write_count() >= WRITES_TOGETHER {
+                self.make_way();
+            }
         }
         let left = self.next_due(now).since(now);
         let Parts { inbox, store, ring, .. } = &mut self.parts;
-        let is_busy = self.is_behind || self.is_hashing || store.is_behind() || left.is_zero();
+        let is_hashing = self.hashing != HashingLeft::Nothing;
+        let is_busy = self.is_behind || is_hashing || store.is_behind() || left.is_zero();
         let bell = Arc::clone(inbox.bell());
         let may_wait = !is_busy && bell.sleep(|| !inbox.is_empty() || store.has_findings());
         if !may_wait && outgoing > 0 {
@@ -115,6 +125,14 @@ impl Pump {
             self.meter.lap(after, TurnPart::Submission);
         }
         Ok(())
+    }
+
+    /// Lets the kernel's worker write what has come together, between two turns: it shares the core,
+    /// and would interrupt a later turn for all of it at once. That a write blocks is the worker's
+    /// affair: then it sleeps, and the shard goes on.
+    fn make_way(&mut self) {
+        rustix::thread::sched_yield();
+        self.meter.waited(self.parts.clock.now());
     }
 
     /// When something is due although nothing happens.
@@ -164,7 +182,7 @@ impl Pump {
         while self.parts.engine.poll_timeout().is_some_and(|at| at <= now) {
             self.has_news = true;
             self.parts.engine.handle_timeout(now);
-            if self.age() >= taking(self.is_hashing) {
+            if self.age() >= taking(self.hashing) {
                 return;
             }
         }
@@ -222,7 +240,7 @@ impl Pump {
             let spliced = self.parts.sockets.spliced() - spliced;
             let blocks = (spliced / u64::from(BLOCK_LEN)) as usize;
             // One buffer may hold a block, or a thousand requests.
-            if self.pace.worked(STEP / 4 + blocks) && self.age() >= taking(self.is_hashing) {
+            if self.pace.worked(STEP / 4 + blocks) && self.age() >= taking(self.hashing) {
                 return;
             }
         }
@@ -324,19 +342,20 @@ impl Pump {
         }
     }
 
-    /// While the turn has time, and for its share of the turn in any case.
+    /// While the turn has time, and its own for their share of the turn in any case.
     fn hash(&mut self) {
         let began = self.parts.clock.now();
         let mut now = began;
         loop {
-            self.is_hashing = self.parts.engine.hash_slice(now);
+            let has_time = has_time(self.meter.elapsed(now));
+            self.hashing = self.parts.engine.hash_slice(now, has_time);
             now = self.parts.clock.now();
-            if !self.is_hashing {
-                return;
+            if !hashes_on(self.hashing, self.meter.elapsed(now), now.since(began)) {
+                break;
             }
-            if !hashes_on(self.meter.elapsed(now), now.since(began)) {
-                return self.parts.engine.handle_overrun(now);
-            }
+        }
+        if self.hashing == HashingLeft::Own {
+            self.parts.engine.handle_overrun(now);
         }
     }
 }

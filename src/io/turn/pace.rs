@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::base::limits::SEND_BLOCK_MAX;
 use crate::base::limits::TURN_BUDGET;
+use crate::engine::hasher::HashingLeft;
 
 /// Blocks sent per turn at most, those of files that are read or written with them included: 2 MiB,
 /// read and sent while they are in the L2.
@@ -65,23 +66,34 @@ impl Pace {
 }
 
 /// How old a turn may be when the engine's wishes are no longer obeyed in it.
-pub(crate) fn obeying(is_hashing: bool) -> Duration {
-    if is_hashing { TURN_BUDGET - HASHING } else { TURN_BUDGET }
+pub(crate) fn obeying(hashing: HashingLeft) -> Duration {
+    if hashing == HashingLeft::Own { TURN_BUDGET - HASHING } else { TURN_BUDGET }
 }
 
 /// And when no more completions are taken: what they lead to shall have time, too.
-pub(crate) fn taking(is_hashing: bool) -> Duration {
-    obeying(is_hashing).saturating_sub(HASHING)
+pub(crate) fn taking(hashing: HashingLeft) -> Duration {
+    obeying(hashing).saturating_sub(HASHING)
 }
 
 /// Whether hashing goes on that has taken so much of a turn of this age.
-pub(crate) fn hashes_on(age: Duration, hashed: Duration) -> bool {
-    age < TURN_BUDGET || hashed < HASHING
+pub(crate) fn hashes_on(left: HashingLeft, age: Duration, hashed: Duration) -> bool {
+    match left {
+        HashingLeft::Nothing => false,
+        HashingLeft::OfOthers => has_time(age),
+        HashingLeft::Own => has_time(age) || hashed < HASHING,
+    }
+}
+
+/// Whether a turn of this age has time for what need not be done in it.
+pub(crate) fn has_time(age: Duration) -> bool {
+    age < TURN_BUDGET
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::hasher::HashingLeft::OfOthers;
+    use crate::engine::hasher::HashingLeft::Own;
 
     #[test]
     fn what_sends_took_says_how_many_go_next() {
@@ -100,11 +112,11 @@ mod tests {
     }
 
     /// How old a turn is at the end of its hashing that began at this age, in steps of this length.
-    fn age_after(mut age: u64, step: u64) -> u64 {
+    fn age_after(left: HashingLeft, mut age: u64, step: u64) -> u64 {
         let (began, us) = (age, Duration::from_micros);
         loop {
             age += step;
-            if !hashes_on(us(age), us(age - began)) {
+            if !hashes_on(left, us(age), us(age - began)) {
                 return age;
             }
         }
@@ -112,19 +124,27 @@ mod tests {
 
     #[test]
     fn hashing_takes_the_rest_of_a_turn_or_its_share_and_never_a_step_more() {
-        assert_eq!(age_after(0, 30), 420, "all of the turn");
-        assert_eq!(age_after(0, 500), 500, "a step that used it up is the last one");
-        assert_eq!(age_after(390, 40), 510, "its share");
-        assert_eq!(age_after(800, 40), 920, "and of a long turn no more than that");
-        assert_eq!(age_after(390, 300), 690, "a long step is the only one");
+        assert_eq!(age_after(Own, 0, 30), 420, "all of the turn");
+        assert_eq!(age_after(Own, 0, 500), 500, "a step that used it up is the last one");
+        assert_eq!(age_after(Own, 390, 40), 510, "its share");
+        assert_eq!(age_after(Own, 800, 40), 920, "and of a long turn no more than that");
+        assert_eq!(age_after(Own, 390, 300), 690, "a long step is the only one");
+    }
+
+    #[test]
+    fn what_others_gave_away_takes_the_rest_of_a_turn_and_has_no_share() {
+        assert_eq!(age_after(OfOthers, 0, 30), 420, "all of the turn");
+        assert!(!has_time(Duration::from_micros(400)), "not even a step");
     }
 
     #[test]
     fn what_is_left_to_be_hashed_has_its_share_before_the_turn_is_over() {
         let us = Duration::from_micros;
-        assert_eq!((taking(false), obeying(false)), (us(300), us(400)));
-        assert_eq!((taking(true), obeying(true)), (us(200), us(300)));
-        assert_eq!(age_after(300, 50), 400);
+        for left in [HashingLeft::Nothing, OfOthers] {
+            assert_eq!((taking(left), obeying(left)), (us(300), us(400)), "{left:?}");
+        }
+        assert_eq!((taking(Own), obeying(Own)), (us(200), us(300)));
+        assert_eq!(age_after(Own, 300, 50), 400);
     }
 
     #[test]

@@ -17,6 +17,7 @@ use crate::base::shard_turns::TurnPart;
 use crate::base::status::ShardStats;
 use crate::engine::Engine;
 use crate::engine::command::Ticket;
+use crate::engine::hasher::HashingLeft;
 use crate::engine::to_ring::ConnId;
 use crate::engine::to_ring::Reply;
 use crate::io::alert_queue::AlertSender;
@@ -65,7 +66,7 @@ pub(crate) struct Pump {
     pub(super) pace: Pace,
     /// The turn ended before everything was done that can be done now.
     pub(super) is_behind: bool,
-    pub(super) is_hashing: bool,
+    pub(super) hashing: HashingLeft,
     pub(super) passes: Passes,
     pub(super) publish_at: Instant,
     pub(super) load: LoadMeter,
@@ -89,7 +90,7 @@ impl Pump {
             meter: TurnMeter::new(),
             pace: Pace::new(),
             is_behind: false,
-            is_hashing: false,
+            hashing: HashingLeft::Nothing,
             passes: Passes::new(now),
             publish_at: now,
             load: LoadMeter::new(now),

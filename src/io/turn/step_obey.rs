@@ -47,7 +47,7 @@ impl Pump {
                 self.is_behind = false;
                 return;
             };
-            if self.pace.worked(blocks + 1) && self.age() >= obeying(self.is_hashing) {
+            if self.pace.worked(blocks + 1) && self.age() >= obeying(self.hashing) {
                 return;
             }
         }
