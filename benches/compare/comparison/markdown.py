@@ -78,14 +78,11 @@ def turns(results):
     mine = [one for one in results if one["load"] == "turns"]
     if not mine:
         return []
-    worst = {
-        key: max(one[key] for one in mine) for key in ("p50_us", "p99_us", "p999_us", "max_us")
-    }
-    return [
-        "",
-        "## coreswarm's turns",
-        "",
-        f"The longest of {len(mine)} processes: "
-        + ", ".join(f"{key.removesuffix('_us')} {value} µs" for key, value in worst.items())
-        + ".",
+    keys = ("count", "p50_us", "p99_us", "p999_us", "max_us")
+    rows = [
+        [f"{one['of']} ({one['repetition']})", *(figures.number(one[key], 0) for key in keys)]
+        for one in mine
     ]
+    head = ["process (repetition)", "turns", "p50 µs", "p99 µs", "p99.9 µs", "longest µs"]
+    lines = [head, ["---", *["--:"] * len(keys)], *rows]
+    return ["", "## coreswarm's turns", "", *(f"| {' | '.join(line)} |" for line in lines)]

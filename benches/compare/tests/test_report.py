@@ -119,6 +119,16 @@ class Documents(unittest.TestCase):
         self.assertEqual({line.count("|") for line in rows}, {rows[0].count("|")})
         self.assertIn("| other & sons | 400 | 2.50× |", text)
 
+    def test_turns_stand_apart_for_each_process(self):
+        turns = {"engine": "coreswarm", "load": "turns", "count": 12345, "p50_us": 1, "p99_us": 2}
+        turns |= {"p999_us": 700, "max_us": 9000}
+        processes = enumerate(["seed10, idle", "download10"])
+        said = [{**turns, "of": of, "repetition": at} for at, of in processes]
+        text = markdown.render(a_run(), said, [])
+        self.assertIn("| seed10, idle (0) | 12,345 | 1 | 2 | 700 | 9,000 |", text)
+        self.assertIn("| download10 (1) | 12,345 |", text)
+        self.assertNotIn("turns", markdown.render(a_run(), [], []).lower())
+
     def test_the_page_is_balanced_escaped_and_asks_for_nothing(self):
         text = page.render(BOTH, RESULTS, [SEED])
         self.assertIn("one &lt;fast&gt;", text)
