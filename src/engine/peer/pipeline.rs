@@ -111,8 +111,12 @@ impl Pipeline {
     /// which was late: to ask again would bring it twice.
     #[must_use]
     pub(crate) fn ask(&mut self, now: Instant, piece: PieceIndex, block: BlockIndex) -> bool {
-        // The one request that a snubbed peer keeps is under way and may be handed out again.
-        let is_kept = self.withdraw(piece, block);
+        // The one request that a snubbed peer keeps is under way and may be handed out again. It is
+        // older than all others.
+        let is_kept = self.asked.front().is_some_and(|a| (a.piece, a.block) == (piece, block));
+        if is_kept {
+            self.asked.pop_front();
+        }
         let released = self.forget_released(piece, block);
         let is_owed = is_kept || released.is_some_and(|released| released.is_owed);
         if self.asked.is_empty() {

@@ -40,7 +40,6 @@ use crate::io::turn::pace::has_time;
 use crate::io::turn::pace::hashes_on;
 use crate::io::turn::pace::taking;
 use crate::io::turn::passes::Passes;
-use crate::io::turn::quiet::Trim;
 use crate::io::turn::state::Parts;
 use crate::io::turn::state::Pump;
 
@@ -219,9 +218,8 @@ impl Pump {
         let Some(own) = self.load.handle_turn(now) else { return };
         self.has_news |= own != before;
         let store = &self.parts.store;
-        match self.trimmer.handle_load(own, store.has_idle_buffers()) {
-            Trim::Nothing | Trim::Buffers => {}
-            Trim::Heap => store.trim_heap(),
+        if self.trimmer.handle_load(own, store.has_idle_buffers()) {
+            store.trim_heap();
         }
         let all = self.parts.stats.iter().map(|stats| stats.read().busy_permille);
         let mut loads: Vec<u16> = all.map(|load| u16::try_from(load).unwrap_or(u16::MAX)).collect();

@@ -12,16 +12,6 @@ const SECOND_BYTES: usize = 32 * 1024 * 1024;
 /// And per turn: unmapping a mebibyte takes some 100 us.
 const STEP_BYTES: usize = 2 * 1024 * 1024;
 
-/// What is to be given back now.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Trim {
-    Nothing,
-    /// Buffers that nobody uses: see [`Trimmer::next_step`].
-    Buffers,
-    /// What the heap keeps of what was freed.
-    Heap,
-}
-
 /// Decides by the load of each second.
 #[derive(Debug)]
 pub(crate) struct Trimmer {
@@ -37,21 +27,17 @@ impl Trimmer {
         Trimmer { was_busy: true, quiet_count: 0, owed: 0 }
     }
 
-    /// One more second went by with this load; `has_buffers` says whether any are idle.
-    pub(crate) fn handle_load(&mut self, load: u16, has_buffers: bool) -> Trim {
+    /// One more second went by with this load; `has_buffers` says whether any are idle. They go
+    /// first; true when they are gone and what the heap keeps of what was freed shall follow.
+    pub(crate) fn handle_load(&mut self, load: u16, has_buffers: bool) -> bool {
         self.was_busy |= load >= BUSY;
         self.quiet_count = if load <= QUIET { self.quiet_count.saturating_add(1) } else { 0 };
-        match self.was_busy && self.quiet_count >= PATIENCE {
-            false => Trim::Nothing,
-            true if has_buffers => {
-                self.owed = SECOND_BYTES;
-                Trim::Buffers
-            }
-            true => {
-                self.was_busy = false;
-                Trim::Heap
-            }
+        let is_time = self.was_busy && self.quiet_count >= PATIENCE;
+        self.was_busy &= !is_time || has_buffers;
+        if is_time && has_buffers {
+            self.owed = SECOND_BYTES;
         }
+        is_time && !has_buffers
     }
 
     /// Whether buffers are to be given back in this turn.
@@ -76,20 +62,26 @@ mod tests {
         let mut trimmer = Trimmer::new();
         let loads = [900, 5, 5, 300, 5, 5, 5, 5, 5, 5, 50, 5, 5, 5, 200, 5, 5, 5];
         let mut buffers = 2;
-        let trims: Vec<Trim> = loads
+        let mut steps = Vec::new();
+        let given: String = loads
             .into_iter()
             .map(|load| {
-                let trim = trimmer.handle_load(load, buffers > 0);
-                buffers -= u32::from(trim == Trim::Buffers);
-                trim
+                let must_trim = trimmer.handle_load(load, buffers > 0);
+                let is_releasing = trimmer.is_releasing();
+                buffers -= u32::from(is_releasing);
+                steps.extend(std::iter::from_fn(|| {
+                    trimmer.is_releasing().then(|| trimmer.next_step())
+                }));
+                if must_trim {
+                    'h'
+                } else if is_releasing {
+                    'b'
+                } else {
+                    '-'
+                }
             })
             .collect();
-        use Trim::Buffers as B;
-        use Trim::Heap as H;
-        use Trim::Nothing as N;
-        assert_eq!(trims, [N, N, N, N, N, N, B, B, H, N, N, N, N, N, N, N, N, H]);
-        let steps: Vec<usize> =
-            std::iter::from_fn(|| trimmer.is_releasing().then(|| trimmer.next_step())).collect();
-        assert_eq!(steps, [STEP_BYTES; 16], "what a second gives back is no one turn's work");
+        assert_eq!(given, "------bbh--------h");
+        assert_eq!(steps, [STEP_BYTES; 2 * 16], "what a second gives back is no one turn's work");
     }
 }
