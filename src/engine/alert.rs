@@ -132,7 +132,8 @@ pub enum AlertKind {
         /// Which, as in "SHA-256 by AVX-512 x16".
         left_out: Vec<String>,
     },
-    /// [`SendMode::Splice`](crate::SendMode::Splice) was asked for and the shard cannot: it copies.
+    /// [`SendMode::Splice`](crate::SendMode::Splice) was asked for and the shard cannot, or can
+    /// no more: it copies.
     SendingFellBack {
         /// What stood against it, and the remedy.
         message: String,

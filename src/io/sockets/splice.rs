@@ -42,6 +42,8 @@ const ROOM_MIN: usize = BLOCK_LEN as usize + 13;
 pub(crate) struct Splicer {
     /// None after one could neither be emptied nor replaced: then nothing suits any more.
     pipe: Option<Pipe>,
+    /// Why, until somebody was told.
+    failure: Option<String>,
     /// Takes what a socket had no room for.
     null: OwnedFd,
     headers: Headers,
@@ -69,6 +71,7 @@ impl Splicer {
         let null = rustix::fs::open("/dev/null", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty());
         let mut splicer = Splicer {
             pipe: Some(Pipe::open()?),
+            failure: None,
             null: null.map_err(refused("/dev/null"))?,
             headers: Headers::new().map_err(refused("memory for headers"))?,
             iovecs: Vec::new(),
@@ -122,6 +125,11 @@ impl Splicer {
         self.sent
     }
 
+    /// What ended it, told once: from there on nothing suits.
+    pub(crate) fn take_failure(&mut self) -> Option<String> {
+        self.failure.take()
+    }
+
     /// From now on the pipe is none, and nobody knows.
     #[cfg(test)]
     pub(super) fn lose_pipe(&mut self) {
@@ -159,10 +167,16 @@ impl Splicer {
                 _ => {
                     // First the old one's pages go back to the user's allowance.
                     self.pipe = None;
-                    self.pipe = Pipe::open().ok();
-                    return;
+                    return self.replace_pipe(Pipe::open());
                 }
             }
+        }
+    }
+
+    fn replace_pipe(&mut self, new: Result<Pipe, String>) {
+        match new {
+            Ok(pipe) => self.pipe = Some(pipe),
+            Err(message) => (self.pipe, self.failure) = (None, Some(message)),
         }
     }
 
@@ -365,6 +379,17 @@ mod tests {
         let mut bytes = vec![0; all.len()];
         theirs.read_exact(&mut bytes).unwrap();
         assert!(bytes == all && is_empty(&splicer));
+    }
+
+    #[test]
+    fn a_pipe_that_cannot_be_replaced_is_the_end_which_is_told_once() {
+        let mut splicer = Splicer::open().unwrap();
+        let (sending, _) = batch();
+        assert!(splicer.suits(&sending) && splicer.take_failure().is_none());
+        splicer.replace_pipe(Err("no pipe".to_owned()));
+        assert!(!splicer.suits(&sending));
+        assert_eq!(splicer.take_failure().as_deref(), Some("no pipe"));
+        assert_eq!(splicer.take_failure(), None);
     }
 
     #[test]

@@ -40,6 +40,11 @@ impl Sockets {
         self.splicer = Some(splicer);
     }
 
+    /// Why nothing is spliced any more, told once.
+    pub(crate) fn take_splice_failure(&mut self) -> Option<String> {
+        self.splicer.as_mut().and_then(Splicer::take_failure)
+    }
+
     /// Bytes that were sent without copies.
     pub(crate) fn spliced(&self) -> u64 {
         self.splicer.as_ref().map_or(0, Splicer::sent)

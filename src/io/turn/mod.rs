@@ -196,6 +196,9 @@ impl Pump {
         if let Some((took, part)) = self.meter.end() {
             self.parts.engine.report(AlertKind::SlowTurn { took, part });
         }
+        if let Some(message) = self.parts.sockets.take_splice_failure() {
+            self.parts.engine.report(AlertKind::SendingFellBack { message });
+        }
     }
 
     fn publish(&mut self, now: Instant) {
