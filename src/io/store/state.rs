@@ -36,8 +36,8 @@ pub(crate) const ERRAND_MAX: usize = 16;
 
 /// Bytes copied from the page cache before the ring may look at its clock: some 60 us.
 pub(super) const STEP: usize = 256 * 1024;
-/// How many times as long a copy takes whose target is fresh memory: some 2 here, and 15 in a virtual
-/// machine whose host makes the page then, too (10 us each, measured).
+/// How many times as long a copy takes whose target is fresh memory. It was 16 in a virtual machine
+/// whose host had to make the pages as well: 640 us for 256 KiB. Elsewhere it is less.
 pub(super) const FRESH_EFFORT: usize = 8;
 /// What it takes to find out how a job goes on, in bytes copied in the same time: some 10 us where
 /// a part of a file is mapped for it.
