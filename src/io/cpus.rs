@@ -3,6 +3,8 @@
 use rustix::thread::CpuSet;
 use rustix::thread::sched_getaffinity;
 
+use crate::io::ring::buffers::Provision;
+
 /// The processors of the process's affinity mask, rising. Containers and `taskset` narrow it;
 /// glommio would pin past it.
 pub(crate) fn allowed() -> Vec<usize> {
@@ -10,21 +12,23 @@ pub(crate) fn allowed() -> Vec<usize> {
     (0..CpuSet::MAX_CPU).filter(|cpu| mask.is_set(*cpu)).collect()
 }
 
-/// Provided buffers of 16 KiB per shard, a power of two from 8 to 32: at most half of the L2, since
-/// what is received must still be there when it is parsed.
-pub(crate) fn receive_buffer_count(cpu: usize) -> u16 {
+/// Memory for what a shard receives: at most half of the L2, since what is received must still be
+/// there when it is parsed.
+pub(crate) fn provision(cpu: usize) -> Provision {
     let path = format!("/sys/devices/system/cpu/cpu{cpu}/cache/index2/size");
     let l2_kib = std::fs::read_to_string(path).ok().and_then(|size| parse_kib(&size));
-    buffers_for(l2_kib)
+    provision_for(l2_kib)
 }
 
-/// Unknown sizes count as 1 MiB.
-fn buffers_for(l2_kib: Option<u32>) -> u16 {
-    match l2_kib.unwrap_or(1024) {
-        0..512 => 8,
-        512..1024 => 16,
-        1024.. => 32,
-    }
+/// Unknown sizes count as 1 MiB. Buffers are long only where there are eight of them all the same:
+/// with fewer, many peers who each say a little would wait for one.
+fn provision_for(l2_kib: Option<u32>) -> Provision {
+    let (count, len) = match l2_kib.unwrap_or(1024) {
+        0..512 => (8, 16 * 1024),
+        512..1024 => (16, 16 * 1024),
+        1024.. => (8, 64 * 1024),
+    };
+    Provision { count, len }
 }
 
 fn parse_kib(size: &str) -> Option<u32> {
@@ -41,8 +45,10 @@ mod tests {
 
     #[test]
     fn receive_memory_stays_within_half_the_l2() {
-        for (size, count) in [("256K\n", 8), ("512K", 16), ("1024K", 32), ("2M", 32), ("?", 32)] {
-            assert_eq!(buffers_for(parse_kib(size)), count, "{size}");
+        let sizes = [("256K\n", 128), ("512K", 256), ("1024K", 512), ("2M", 512), ("?", 512)];
+        for (size, kib) in sizes {
+            let Provision { count, len } = provision_for(parse_kib(size));
+            assert_eq!(usize::from(count) * len, kib * 1024, "{size}");
         }
     }
 

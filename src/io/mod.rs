@@ -295,7 +295,7 @@ async fn live(seedling: Seedling, up: Sender<Result<(), (u16, io::Error)>>, aliv
 
 fn build(seedling: Seedling) -> io::Result<Pump> {
     let buffers = Buffers::new(BUFFER_POOL);
-    let mut ring = Ring::new(cpus::receive_buffer_count(seedling.cpu))?;
+    let mut ring = Ring::new(cpus::provision(seedling.cpu))?;
     let mut sockets = Sockets::default();
     for fd in seedling.listeners {
         sockets.listen(&mut ring, fd);

@@ -1,7 +1,8 @@
 //! Provided buffers: the memory that the kernel picks from when a receive finds bytes.
 //!
-//! 32 buffers of 16 KiB stay inside half of a 1 MiB L2; a pool of 4 MiB was measured to cost twice
-//! the CPU per byte. A buffer is parsed and given back within the turn that received it.
+//! All of them stay inside half of the L2: a pool of 4 MiB was measured to cost twice the CPU per
+//! byte. For the same reason they are few and long where there is room: each costs a receive. A
+//! buffer is parsed and given back within the turn that received it.
 
 use std::io;
 use std::mem::size_of;
@@ -13,12 +14,20 @@ use io_uring::types::BufRingEntry;
 
 use crate::base::buffer::PageBuf;
 
-/// Most buffers in a ring; their number is a power of two, as the kernel asks.
-pub(super) const BUFFER_COUNT_MAX: u16 = 32;
-/// Bytes per buffer: one block.
-pub(super) const BUFFER_LEN: usize = 16 * 1024;
+/// Most buffers in a ring, and most bytes in one.
+const COUNT_MAX: u16 = 32;
+const LEN_MAX: usize = 64 * 1024;
 /// The one buffer group of a ring.
 pub(super) const GROUP: u16 = 0;
+
+/// How much memory there is for what is received.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Provision {
+    /// Buffers, at most 32: a power of two, as the kernel asks.
+    pub(crate) count: u16,
+    /// Bytes of each, at most 64 KiB.
+    pub(crate) len: usize,
+}
 
 /// Bytes that the kernel received into one of our buffers. Give it back once it is parsed.
 #[derive(Debug)]
@@ -32,11 +41,13 @@ impl Filled {
     /// For completions alone: the kernel named buffer `id` and says it holds `len` bytes.
     pub(super) fn from_kernel(id: u16, result: i32) -> Filled {
         let len = usize::try_from(result).unwrap_or(0);
-        assert!(
-            id < BUFFER_COUNT_MAX && len <= BUFFER_LEN,
-            "the kernel names only buffers we gave it"
-        );
+        assert!(id < COUNT_MAX && len <= LEN_MAX, "the kernel names only buffers we gave it");
         Filled { id, len }
+    }
+
+    /// Bytes in it.
+    pub(crate) fn len(&self) -> usize {
+        self.len
     }
 }
 
@@ -44,7 +55,7 @@ impl Filled {
 pub(super) struct ProvidedBuffers {
     entries: *mut BufRingEntry,
     memory: *mut u8,
-    count: u16,
+    provision: Provision,
     tail: u16,
     // Owners of the two pointers above; never touched again by reference while the ring lives.
     _entries: PageBuf,
@@ -54,15 +65,19 @@ pub(super) struct ProvidedBuffers {
 impl ProvidedBuffers {
     /// Registers all buffers. The caller keeps the result until the ring has closed or let go of
     /// it.
-    pub(super) fn register(submitter: &Submitter<'_>, count: u16) -> io::Result<ProvidedBuffers> {
-        let is_fit = count.is_power_of_two() && count <= BUFFER_COUNT_MAX;
-        assert!(is_fit, "expected a power of two up to {BUFFER_COUNT_MAX}, got {count}");
+    pub(super) fn register(
+        submitter: &Submitter<'_>,
+        provision: Provision,
+    ) -> io::Result<ProvidedBuffers> {
+        let Provision { count, len } = provision;
+        let is_fit = count.is_power_of_two() && count <= COUNT_MAX && len <= LEN_MAX;
+        assert!(is_fit, "expected up to {COUNT_MAX} buffers of up to {LEN_MAX}, got {provision:?}");
         let mut header = PageBuf::zeroed(size_of::<BufRingEntry>() * usize::from(count));
-        let mut memory = PageBuf::zeroed(BUFFER_LEN * usize::from(count));
+        let mut memory = PageBuf::zeroed(len * usize::from(count));
         let mut buffers = ProvidedBuffers {
             entries: header.bytes_mut().as_mut_ptr().cast(),
             memory: memory.bytes_mut().as_mut_ptr(),
-            count,
+            provision,
             tail: 0,
             _entries: header,
             _memory: memory,
@@ -82,13 +97,14 @@ impl ProvidedBuffers {
 
     /// What the kernel wrote.
     pub(super) fn bytes(&self, filled: &Filled) -> &[u8] {
-        assert!(filled.id < self.count, "the kernel names only buffers we gave it");
+        let Provision { count, len } = self.provision;
+        let is_ours = filled.id < count && filled.len <= len;
+        assert!(is_ours, "the kernel names only buffers we gave it");
         // SAFETY: `Filled` is made only from a completion and consumed by `give_back`, so the
-        // kernel does not write this buffer while the borrow lasts; `from_kernel` checked id and
-        // length, so the range lies inside `memory`, which was zeroed, hence initialised, at the
-        // start.
+        // kernel does not write this buffer while the borrow lasts; id and length were checked, so
+        // the range lies inside `memory`, which was zeroed, hence initialised, at the start.
         unsafe {
-            let start = self.memory.add(usize::from(filled.id) * BUFFER_LEN);
+            let start = self.memory.add(usize::from(filled.id) * len);
             std::slice::from_raw_parts(start, filled.len)
         }
     }
@@ -99,7 +115,8 @@ impl ProvidedBuffers {
     }
 
     fn offer(&mut self, id: u16) {
-        let slot = usize::from(self.tail & (self.count - 1));
+        let Provision { count, len } = self.provision;
+        let slot = usize::from(self.tail & (count - 1));
         // SAFETY: `slot` and `id` are below `count`, so both pointers stay inside their
         // allocations. The kernel does not read this entry until the tail passes it: at most
         // `count` buffers exist and this one is ours, so the entry is not an unread one. The
@@ -107,8 +124,8 @@ impl ProvidedBuffers {
         // store with release order publishes the entry before the new tail.
         unsafe {
             let entry = self.entries.add(slot);
-            (*entry).set_addr(self.memory.add(usize::from(id) * BUFFER_LEN) as u64);
-            (*entry).set_len(BUFFER_LEN as u32);
+            (*entry).set_addr(self.memory.add(usize::from(id) * len) as u64);
+            (*entry).set_len(len as u32);
             (*entry).set_bid(id);
             self.tail = self.tail.wrapping_add(1);
             let tail = BufRingEntry::tail(self.entries).cast_mut();

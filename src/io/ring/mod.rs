@@ -38,6 +38,7 @@ use crate::io::ring::asker::Asker;
 use crate::io::ring::batch::Sending;
 use crate::io::ring::buffers::Filled;
 use crate::io::ring::buffers::ProvidedBuffers;
+use crate::io::ring::buffers::Provision;
 use crate::io::ring::create::create;
 use crate::io::ring::datagram::Datagram;
 use crate::io::ring::op::Op;
@@ -70,10 +71,10 @@ type Group = (squeue::Entry, Option<squeue::Entry>);
 
 impl Ring {
     /// Sets up the ring for the calling thread, which must be the only one to use it.
-    /// `buffer_count` provided buffers of 16 KiB: a power of two up to 32.
-    pub(crate) fn new(buffer_count: u16) -> io::Result<Ring> {
+    /// With so much memory for what is received.
+    pub(crate) fn new(provision: Provision) -> io::Result<Ring> {
         let uring = create()?;
-        let buffers = ProvidedBuffers::register(&uring.submitter(), buffer_count)?;
+        let buffers = ProvidedBuffers::register(&uring.submitter(), provision)?;
         Ok(Ring {
             uring,
             buffers: Some(buffers),

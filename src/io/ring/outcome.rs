@@ -43,6 +43,16 @@ pub(crate) enum Outcome {
     Synced(Result<(), Errno>),
 }
 
+impl Outcome {
+    /// Bytes that came.
+    pub(crate) fn received(&self) -> usize {
+        match self {
+            Outcome::Received(Ok(Some(filled))) => filled.len(),
+            _ => 0,
+        }
+    }
+}
+
 impl std::fmt::Debug for Outcome {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

@@ -6,10 +6,12 @@ use io_uring::IoUring;
 use io_uring::opcode;
 use io_uring::register::Probe;
 
+use crate::base::buffer::PAGE;
 use crate::io::preflight;
 use crate::io::preflight::StartError;
 use crate::io::ring::buffers::GROUP;
 use crate::io::ring::buffers::ProvidedBuffers;
+use crate::io::ring::buffers::Provision;
 use crate::io::ring::create::create;
 
 /// Operations that shards use. Multishot accept and receive have no bit of their own: they came
@@ -43,12 +45,11 @@ pub(crate) fn probe(shard_count: usize) -> Result<(), StartError> {
     if !hot.params().is_feature_ext_arg() {
         return Err(StartError::KernelTooOld { missing: "waits with a time-out" });
     }
-    let buffers = ProvidedBuffers::register(&hot.submitter(), 8).map_err(|error| {
-        match error.raw_os_error() {
+    let buffers = ProvidedBuffers::register(&hot.submitter(), Provision { count: 8, len: PAGE })
+        .map_err(|error| match error.raw_os_error() {
             Some(libc::EINVAL) => StartError::KernelTooOld { missing: "provided buffer rings" },
             _ => refused(error),
-        }
-    })?;
+        })?;
     hot.submitter().unregister_buf_ring(GROUP).map_err(refused)?;
     drop(buffers);
     try_locked_memory(shard_count)

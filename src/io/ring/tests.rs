@@ -21,9 +21,9 @@ use socket2::Type;
 use super::*;
 use crate::base::slots::SlotId;
 use crate::engine::to_ring::ConnId;
-use crate::io::ring::buffers::BUFFER_COUNT_MAX;
-use crate::io::ring::buffers::BUFFER_LEN;
+use crate::io::ring::buffers::Provision;
 
+const PROVISION: Provision = Provision { count: 32, len: 16 * 1024 };
 const ASKER: Asker = Asker::Conn(ConnId(SlotId { slot: 7, generation: 1 }));
 const LIMIT: Duration = Duration::from_secs(10);
 
@@ -69,7 +69,7 @@ fn batch_of(block_lens: &[usize]) -> Box<Sending> {
 
 #[test]
 fn a_multishot_receive_goes_on_until_the_end_of_the_stream() {
-    let mut ring = Ring::new(BUFFER_COUNT_MAX).unwrap();
+    let mut ring = Ring::new(PROVISION).unwrap();
     let (ours, mut theirs) = tcp_pair();
     ring.receive(ASKER, ours);
     for round in 0..100u8 {
@@ -83,7 +83,7 @@ fn a_multishot_receive_goes_on_until_the_end_of_the_stream() {
 
 #[test]
 fn after_a_single_receive_nothing_is_in_flight() {
-    let mut ring = Ring::new(BUFFER_COUNT_MAX).unwrap();
+    let mut ring = Ring::new(PROVISION).unwrap();
     let (ours, mut theirs) = tcp_pair();
     ring.receive_once(ASKER, Rc::clone(&ours));
     ring.enter(Duration::ZERO).unwrap();
@@ -94,9 +94,9 @@ fn after_a_single_receive_nothing_is_in_flight() {
 
 #[test]
 fn without_free_buffers_a_receive_ends_and_armed_again_it_misses_nothing() {
-    let mut ring = Ring::new(BUFFER_COUNT_MAX).unwrap();
+    let mut ring = Ring::new(PROVISION).unwrap();
     let (ours, mut theirs) = tcp_pair();
-    let total = BUFFER_LEN * (usize::from(BUFFER_COUNT_MAX) + 8);
+    let total = PROVISION.len * (usize::from(PROVISION.count) + 8);
     let sent: Vec<u8> = (0..total).map(|at| (at / 251) as u8).collect();
     let copy = sent.clone();
     let writer = thread::spawn(move || theirs.write_all(&copy).map(|()| theirs));
@@ -109,7 +109,7 @@ fn without_free_buffers_a_receive_ends_and_armed_again_it_misses_nothing() {
             other => panic!("{other:?}"),
         }
     }
-    assert_eq!(held.len(), usize::from(BUFFER_COUNT_MAX));
+    assert_eq!(held.len(), usize::from(PROVISION.count));
     let mut bytes = Vec::new();
     for filled in held {
         bytes.extend_from_slice(ring.bytes(&filled));
@@ -125,7 +125,7 @@ fn without_free_buffers_a_receive_ends_and_armed_again_it_misses_nothing() {
 
 #[test]
 fn segments_leave_in_order_and_short_sends_are_continued() {
-    let mut ring = Ring::new(BUFFER_COUNT_MAX).unwrap();
+    let mut ring = Ring::new(PROVISION).unwrap();
     let (ours, mut theirs) = tcp_pair();
     let sending = batch_of(&[100_000; 64]);
     let expected: Vec<u8> = sending.batch.to_bytes();
@@ -150,7 +150,7 @@ fn segments_leave_in_order_and_short_sends_are_continued() {
 
 #[test]
 fn a_stale_completion_for_a_reused_slot_is_ignored() {
-    let mut ring = Ring::new(BUFFER_COUNT_MAX).unwrap();
+    let mut ring = Ring::new(PROVISION).unwrap();
     let (ours, mut theirs) = tcp_pair();
     let first = ring.receive_once(ASKER, Rc::clone(&ours));
     theirs.write_all(b"x").unwrap();
@@ -165,7 +165,7 @@ fn a_stale_completion_for_a_reused_slot_is_ignored() {
 
 #[test]
 fn accepted_sockets_close_on_exec() {
-    let mut ring = Ring::new(BUFFER_COUNT_MAX).unwrap();
+    let mut ring = Ring::new(PROVISION).unwrap();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = listener.local_addr().unwrap();
     ring.accept(Asker::Listener(3), Rc::new(listener.into()));
@@ -183,7 +183,7 @@ fn accepted_sockets_close_on_exec() {
 
 #[test]
 fn a_connect_succeeds_is_refused_or_times_out() {
-    let mut ring = Ring::new(BUFFER_COUNT_MAX).unwrap();
+    let mut ring = Ring::new(PROVISION).unwrap();
     let socket = |ring: &mut Ring, to: SocketAddr, timeout: u64| {
         let fd = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         ring.connect(ASKER, Rc::new(fd.into()), to.into(), Duration::from_millis(timeout));
@@ -209,7 +209,7 @@ fn a_connect_succeeds_is_refused_or_times_out() {
 
 #[test]
 fn datagrams_come_with_their_sender_and_cut_ones_without_bytes() {
-    let mut ring = Ring::new(BUFFER_COUNT_MAX).unwrap();
+    let mut ring = Ring::new(PROVISION).unwrap();
     let ours = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let theirs = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let (here, there) = (ours.local_addr().unwrap(), theirs.local_addr().unwrap());
@@ -231,7 +231,7 @@ fn datagrams_come_with_their_sender_and_cut_ones_without_bytes() {
 
 #[test]
 fn files_are_written_read_and_synced() {
-    let mut ring = Ring::new(BUFFER_COUNT_MAX).unwrap();
+    let mut ring = Ring::new(PROVISION).unwrap();
     let file = tempfile::tempfile().unwrap();
     let fd: Rc<OwnedFd> = Rc::new(file.try_clone().unwrap().into());
     let mut buf = PageBuf::zeroed(10_000);
@@ -250,7 +250,7 @@ fn files_are_written_read_and_synced() {
 
 #[test]
 fn an_eventfd_wakes_a_waiting_ring_from_another_thread() {
-    let mut ring = Ring::new(BUFFER_COUNT_MAX).unwrap();
+    let mut ring = Ring::new(PROVISION).unwrap();
     let fd = Rc::new(eventfd(0, EventfdFlags::CLOEXEC).unwrap());
     ring.wake(Rc::clone(&fd));
     let theirs = fd.try_clone().unwrap();
@@ -266,7 +266,7 @@ fn an_eventfd_wakes_a_waiting_ring_from_another_thread() {
 
 #[test]
 fn a_full_submission_queue_delays_but_loses_nothing() {
-    let mut ring = Ring::new(BUFFER_COUNT_MAX).unwrap();
+    let mut ring = Ring::new(PROVISION).unwrap();
     let file: Rc<OwnedFd> = Rc::new(tempfile::tempfile().unwrap().into());
     for _ in 0..5000 {
         ring.read(ASKER, Rc::clone(&file), PageBuf::zeroed(0), (0, 0), 0);
@@ -277,7 +277,7 @@ fn a_full_submission_queue_delays_but_loses_nothing() {
 
 #[test]
 fn closing_cancels_and_waits_for_everything_in_flight() {
-    let mut ring = Ring::new(BUFFER_COUNT_MAX).unwrap();
+    let mut ring = Ring::new(PROVISION).unwrap();
     let pairs: Vec<_> = (0..50).map(|_| tcp_pair()).collect();
     let wake = Rc::new(eventfd(0, EventfdFlags::CLOEXEC).unwrap());
     ring.wake(Rc::clone(&wake));

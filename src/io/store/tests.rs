@@ -26,6 +26,7 @@ use crate::io::blocking::Pool;
 use crate::io::clock::Clock;
 use crate::io::doorbell::Doorbell;
 use crate::io::ring::asker::Asker;
+use crate::io::ring::buffers::Provision;
 use crate::io::store::open_files::OpenFiles;
 
 pub(super) const ID: TorrentId = TorrentId(5);
@@ -44,7 +45,12 @@ impl World {
         let bell = Arc::new(Doorbell::new().unwrap());
         let store = Store::new(pool, Buffers::new(1 << 24), bell, (2, 4));
         let dir = tempfile::tempdir().unwrap();
-        World { ring: Ring::new(8).unwrap(), store, dir, next_job: 0 }
+        World {
+            ring: Ring::new(Provision { count: 8, len: 4096 }).unwrap(),
+            store,
+            dir,
+            next_job: 0,
+        }
     }
 
     /// With an open and created torrent of `LENGTHS`.

@@ -237,11 +237,13 @@ impl Pump {
             let Some(completion) = self.parts.ring.next_completion() else { return };
             self.has_news = true;
             let spliced = self.parts.sockets.spliced();
+            let received = completion.outcome.received();
             self.take_completion(now, completion);
             let spliced = self.parts.sockets.spliced() - spliced;
             let blocks = (spliced / u64::from(BLOCK_LEN)) as usize;
-            // One buffer may hold a block, or a thousand requests.
-            if self.pace.worked(STEP / 4 + blocks) && self.age() >= taking(self.hashing) {
+            // What was received may be blocks, or thousands of requests.
+            let effort = STEP / 4 * received.div_ceil(BLOCK_LEN as usize).max(1);
+            if self.pace.worked(effort + blocks) && self.age() >= taking(self.hashing) {
                 return;
             }
         }

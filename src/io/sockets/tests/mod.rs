@@ -21,6 +21,7 @@ use crate::base::slots::SlotId;
 use crate::io::clock::Clock;
 use crate::io::mapping::Mapping;
 use crate::io::ring::batch::Sending;
+use crate::io::ring::buffers::Provision;
 use crate::io::sockets::listeners::Listeners;
 use crate::io::sockets::splice::Splicer;
 use crate::io::sockets::step_send::Sent;
@@ -39,7 +40,7 @@ fn id(slot: u32) -> ConnId {
 
 impl World {
     fn new() -> World {
-        let ring = Ring::new(32).unwrap();
+        let ring = Ring::new(Provision { count: 32, len: 16 * 1024 }).unwrap();
         World { ring, sockets: Sockets::default(), clock: Clock::start() }
     }
 
