@@ -95,6 +95,10 @@ impl ProvidedBuffers {
         Ok(buffers)
     }
 
+    pub(super) fn count(&self) -> u16 {
+        self.provision.count
+    }
+
     /// What the kernel wrote.
     pub(super) fn bytes(&self, filled: &Filled) -> &[u8] {
         let Provision { count, len } = self.provision;

@@ -70,8 +70,8 @@ struct InFlight {
 type Group = (squeue::Entry, Option<squeue::Entry>);
 
 impl Ring {
-    /// Sets up the ring for the calling thread, which must be the only one to use it.
-    /// With so much memory for what is received.
+    /// Sets up the ring for the calling thread, which must be the only one to use it, with so much
+    /// memory for what is received.
     pub(crate) fn new(provision: Provision) -> io::Result<Ring> {
         let uring = create()?;
         let buffers = ProvidedBuffers::register(&uring.submitter(), provision)?;
@@ -210,6 +210,11 @@ impl Ring {
         if self.ops.get(target.0).is_some() {
             self.start(Asker::Wake, Op::Cancel { target: Some(target) });
         }
+    }
+
+    /// Receives that can find a buffer in one submission.
+    pub(crate) fn buffer_count(&self) -> usize {
+        self.buffers.as_ref().map_or(0, |buffers| buffers.count().into())
     }
 
     /// The bytes of a receive.

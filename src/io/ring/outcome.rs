@@ -25,7 +25,8 @@ pub(crate) enum Outcome {
     Accepted(Result<OwnedFd, Errno>),
     /// `Errno::CANCELED` when the time-out came first.
     Connected(Result<(), Errno>),
-    /// `Ok(None)` at the end of the stream; `Errno::NOBUFS` when no buffer was free: arm again.
+    /// `Ok(None)` at the end of the stream; `Errno::NOBUFS` when no buffer was free: arm again, in
+    /// turn.
     Received(Result<Option<Filled>, Errno>),
     /// Bytes that left, possibly fewer than the batch holds.
     Sent(Box<Sending>, Result<usize, Errno>),

@@ -171,8 +171,15 @@ impl Sockets {
         self.listeners.iter().filter_map(|listener| listener.retry_at).min()
     }
 
+    /// Whether connections wait for a buffer: the next turn has some.
+    pub(crate) fn is_behind(&self) -> bool {
+        !self.starved.is_empty()
+    }
+
     /// Listeners that shall try again, and connections to receive from again.
     pub(crate) fn handle_turn_end(&mut self, ring: &mut Ring, now: Instant) {
+        let fed_count = self.starved.len().min(ring.buffer_count());
+        self.disarmed.extend(self.starved.drain(..fed_count));
         while let Some(id) = self.disarmed.pop() {
             if let Some(conn) = self.get(id) {
                 conn.arm(ring);
@@ -252,8 +259,12 @@ impl Sockets {
                 }
                 return Some(SocketEvent::Bytes { conn: id, filled });
             }
+            Err(Errno::NOBUFS) => {
+                self.starved.push_back(id);
+                return None;
+            }
             // Cancelled: it was detached. If it was taken back since, it receives again.
-            Err(Errno::NOBUFS | Errno::INTR | Errno::AGAIN | Errno::CANCELED) => {
+            Err(Errno::INTR | Errno::AGAIN | Errno::CANCELED) => {
                 conn.arm(ring);
                 return None;
             }

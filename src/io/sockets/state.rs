@@ -1,5 +1,6 @@
 //! The sockets of a shard: who is connected, by id, and what happens to them.
 
+use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -62,6 +63,9 @@ pub(crate) struct Sockets {
     pub(super) sources: Vec<IpAddr>,
     /// Connections whose single receive ended: they may be taken away before they are armed again.
     pub(super) disarmed: Vec<ConnId>,
+    /// Connections that found no buffer free. They receive again in this order, no more of them at
+    /// once than there are buffers: the others would only fail again.
+    pub(super) starved: VecDeque<ConnId>,
     /// Connections that may change shards once nothing is in flight on them.
     pub(super) leaving: Vec<ConnId>,
     #[expect(clippy::vec_box, reason = "the kernel holds addresses inside: boxes stay boxes")]

@@ -107,9 +107,9 @@ impl Pump {
             }
         }
         let left = self.next_due(now).since(now);
-        let Parts { inbox, store, ring, .. } = &mut self.parts;
-        let is_hashing = self.hashing != HashingLeft::Nothing;
-        let is_busy = self.is_behind || is_hashing || store.is_behind() || left.is_zero();
+        let Parts { inbox, store, sockets, ring, .. } = &mut self.parts;
+        let has_rest = self.is_behind || store.is_behind() || sockets.is_behind();
+        let is_busy = has_rest || self.hashing != HashingLeft::Nothing || left.is_zero();
         let bell = Arc::clone(inbox.bell());
         let may_wait = !is_busy && bell.sleep(|| !inbox.is_empty() || store.has_findings());
         if !may_wait && outgoing > 0 {

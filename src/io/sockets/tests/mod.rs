@@ -124,6 +124,35 @@ fn an_inbound_connection_talks_first_bytewise_then_in_bulk() {
     assert_eq!(world.sockets.len(), 0);
 }
 
+/// All of them were armed again at once, and all but a few failed again, round after round.
+#[test]
+fn connections_that_find_no_buffer_take_turns() {
+    let (mut world, count) = (World::new(), 100);
+    world.ring = Ring::new(Provision { count: 4, len: 4096 }).unwrap();
+    let mut theirs: Vec<TcpStream> = (0..count).map(|slot| world.connection(id(slot))).collect();
+    theirs.iter_mut().for_each(|theirs| theirs.write_all(&[9; 1000]).unwrap());
+    let (mut failed, mut fed) = (0, Vec::new());
+    let end = world.clock.now() + LIMIT;
+    while fed.len() < theirs.len() && world.clock.now() < end {
+        let now = world.clock.now();
+        while let Some(completion) = world.ring.next_completion() {
+            let is_starved = matches!(completion.outcome, Outcome::Received(Err(Errno::NOBUFS)));
+            failed += usize::from(is_starved);
+            let event = world.sockets.handle_completion(&mut world.ring, now, completion);
+            if let Some(SocketEvent::Bytes { conn, filled }) = event {
+                assert_eq!(filled.len(), 1000);
+                world.ring.give_back(filled);
+                fed.push(conn);
+            }
+        }
+        world.sockets.handle_turn_end(&mut world.ring, now);
+        world.ring.enter(Duration::ZERO).unwrap();
+    }
+    fed.sort_unstable();
+    assert_eq!(fed, (0..count).map(id).collect::<Vec<_>>());
+    assert!(failed < 2 * theirs.len(), "{failed} receives without a buffer");
+}
+
 #[test]
 fn a_socket_changes_shards_between_two_receives_and_loses_no_byte() {
     let (mut first, mut second) = (World::new(), World::new());
