@@ -32,6 +32,8 @@ use crate::io::sockets::state::Sockets;
 
 /// Pause after a failed accept (out of descriptors or memory): trying at once would spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Receives without a buffer that are repeated at once, per buffer and turn.
+const RETRIES_PER_BUFFER: usize = 2;
 
 impl Sockets {
     /// Accepts from now on.
@@ -178,8 +180,13 @@ impl Sockets {
 
     /// Listeners that shall try again, and connections to receive from again.
     pub(crate) fn handle_turn_end(&mut self, ring: &mut Ring, now: Instant) {
-        let fed_count = self.starved.len().min(ring.buffer_count());
-        self.disarmed.extend(self.starved.drain(..fed_count));
+        self.retry_count = 0;
+        for _ in 0..ring.buffer_count() {
+            let Some(id) = self.starved.pop_front() else { break };
+            if let Some(conn) = self.get(id) {
+                conn.arm(ring);
+            }
+        }
         while let Some(id) = self.disarmed.pop() {
             if let Some(conn) = self.get(id) {
                 conn.arm(ring);
@@ -236,6 +243,13 @@ impl Sockets {
         Some(SocketEvent::Connected { conn: id })
     }
 
+    /// Whether a connection that found no buffer must wait for its turn. A few may try again in the
+    /// order in which they failed: who goes on with the same one finds its bytes in the cache.
+    fn must_queue(&mut self, ring: &Ring) -> bool {
+        self.retry_count += 1;
+        !self.starved.is_empty() || self.retry_count > RETRIES_PER_BUFFER * ring.buffer_count()
+    }
+
     fn handle_received(
         &mut self,
         ring: &mut Ring,
@@ -243,6 +257,7 @@ impl Sockets {
         result: Result<Option<Filled>, Errno>,
         is_last: bool,
     ) -> Option<SocketEvent> {
+        let must_queue = matches!(result, Err(Errno::NOBUFS)) && self.must_queue(ring);
         let Some(conn) = self.get(id) else {
             result.ok().flatten().into_iter().for_each(|filled| ring.give_back(filled));
             return None;
@@ -259,12 +274,12 @@ impl Sockets {
                 }
                 return Some(SocketEvent::Bytes { conn: id, filled });
             }
-            Err(Errno::NOBUFS) => {
+            Err(Errno::NOBUFS) if must_queue => {
                 self.starved.push_back(id);
                 return None;
             }
             // Cancelled: it was detached. If it was taken back since, it receives again.
-            Err(Errno::INTR | Errno::AGAIN | Errno::CANCELED) => {
+            Err(Errno::NOBUFS | Errno::INTR | Errno::AGAIN | Errno::CANCELED) => {
                 conn.arm(ring);
                 return None;
             }
