@@ -22,8 +22,8 @@ use memmap2::MmapMut;
 pub(crate) const PAGE: usize = 4096;
 
 /// From this length on a buffer is a mapping of its own. The kernel makes and clears its pages one
-/// by one, in the step that first writes to them, and has them back when it is dropped. The heap may
-/// clear all of it at once, which takes longer than a turn may, and keeps what is dropped.
+/// by one, in the step that first writes to them, and has them back when it is dropped. The heap
+/// may clear all of it at once, which takes longer than a turn may, and keeps what is dropped.
 const MAPPED_MIN: usize = 128 * 1024;
 
 /// Owned, page-aligned bytes of a fixed length.

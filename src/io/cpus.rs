@@ -3,7 +3,14 @@
 use rustix::thread::CpuSet;
 use rustix::thread::sched_getaffinity;
 
-use crate::io::ring::buffers::Provision;
+/// How much memory there is for what is received.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Provision {
+    /// Buffers, at most 32: a power of two, as the kernel asks.
+    pub(crate) count: u16,
+    /// Bytes of each, at most 64 KiB.
+    pub(crate) len: usize,
+}
 
 /// The processors of the process's affinity mask, rising. Containers and `taskset` narrow it;
 /// glommio would pin past it.

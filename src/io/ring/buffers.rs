@@ -13,21 +13,13 @@ use io_uring::Submitter;
 use io_uring::types::BufRingEntry;
 
 use crate::base::buffer::PageBuf;
+use crate::io::cpus::Provision;
 
 /// Most buffers in a ring, and most bytes in one.
 const COUNT_MAX: u16 = 32;
 const LEN_MAX: usize = 64 * 1024;
 /// The one buffer group of a ring.
 pub(super) const GROUP: u16 = 0;
-
-/// How much memory there is for what is received.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Provision {
-    /// Buffers, at most 32: a power of two, as the kernel asks.
-    pub(crate) count: u16,
-    /// Bytes of each, at most 64 KiB.
-    pub(crate) len: usize,
-}
 
 /// Bytes that the kernel received into one of our buffers. Give it back once it is parsed.
 #[derive(Debug)]

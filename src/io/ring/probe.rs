@@ -7,11 +7,11 @@ use io_uring::opcode;
 use io_uring::register::Probe;
 
 use crate::base::buffer::PAGE;
+use crate::io::cpus::Provision;
 use crate::io::preflight;
 use crate::io::preflight::StartError;
 use crate::io::ring::buffers::GROUP;
 use crate::io::ring::buffers::ProvidedBuffers;
-use crate::io::ring::buffers::Provision;
 use crate::io::ring::create::create;
 
 /// Operations that shards use. Multishot accept and receive have no bit of their own: they came

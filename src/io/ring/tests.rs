@@ -21,7 +21,7 @@ use socket2::Type;
 use super::*;
 use crate::base::slots::SlotId;
 use crate::engine::to_ring::ConnId;
-use crate::io::ring::buffers::Provision;
+use crate::io::cpus::Provision;
 
 const PROVISION: Provision = Provision { count: 32, len: 16 * 1024 };
 const ASKER: Asker = Asker::Conn(ConnId(SlotId { slot: 7, generation: 1 }));

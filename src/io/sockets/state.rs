@@ -63,8 +63,8 @@ pub(crate) struct Sockets {
     pub(super) sources: Vec<IpAddr>,
     /// Connections whose single receive ended: they may be taken away before they are armed again.
     pub(super) disarmed: Vec<ConnId>,
-    /// Connections that found no buffer free, where they are many. They receive again in this order,
-    /// no more of them at once than there are buffers: the others would only fail again.
+    /// Connections that found no buffer free, where they are many. They receive again in this
+    /// order, no more of them at once than there are buffers: the others would only fail again.
     pub(super) starved: VecDeque<ConnId>,
     /// Receives that found no buffer in this turn.
     pub(super) retry_count: usize,

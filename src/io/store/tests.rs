@@ -24,9 +24,9 @@ use crate::engine::add::WriteMode;
 use crate::engine::disk::FileSeen;
 use crate::io::blocking::Pool;
 use crate::io::clock::Clock;
+use crate::io::cpus::Provision;
 use crate::io::doorbell::Doorbell;
 use crate::io::ring::asker::Asker;
-use crate::io::ring::buffers::Provision;
 use crate::io::store::open_files::OpenFiles;
 
 pub(super) const ID: TorrentId = TorrentId(5);

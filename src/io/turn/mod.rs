@@ -126,9 +126,9 @@ impl Pump {
         Ok(())
     }
 
-    /// Lets the kernel's worker write what has come together, between two turns: it shares the core,
-    /// and would interrupt a later turn for all of it at once. That a write blocks is the worker's
-    /// affair: then it sleeps, and the shard goes on.
+    /// Lets the kernel's worker write what has come together, between two turns: it shares the
+    /// core, and would interrupt a later turn for all of it at once. That a write blocks is the
+    /// worker's affair: then it sleeps, and the shard goes on.
     fn make_way(&mut self) {
         rustix::thread::sched_yield();
         self.meter.waited(self.parts.clock.now());
