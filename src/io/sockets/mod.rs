@@ -243,8 +243,8 @@ impl Sockets {
         Some(SocketEvent::Connected { conn: id })
     }
 
-    /// Whether a connection that found no buffer must wait for its turn. A few may try again in the
-    /// order in which they failed: who goes on with the same one finds its bytes in the cache.
+    /// Whether a connection that found no buffer must wait for its turn. A few may try again at
+    /// once, in order: queued as well they made a download from ten take a quarter more CPU time.
     fn must_queue(&mut self, ring: &Ring) -> bool {
         self.retry_count += 1;
         !self.starved.is_empty() || self.retry_count > RETRIES_PER_BUFFER * ring.buffer_count()
