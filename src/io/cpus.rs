@@ -27,15 +27,16 @@ pub(crate) fn provision(cpu: usize) -> Provision {
     provision_for(l2_kib)
 }
 
-/// Unknown sizes count as 1 MiB. Buffers are long only where there are eight of them all the same:
-/// with fewer, many peers who each say a little would wait for one.
+/// Unknown sizes count as 1 MiB. Eight buffers in any case: with fewer, many peers who each say a
+/// little would wait for one. What the cache has room for makes them longer, since each costs a
+/// receive.
 fn provision_for(l2_kib: Option<u32>) -> Provision {
-    let (count, len) = match l2_kib.unwrap_or(1024) {
-        0..512 => (8, 16 * 1024),
-        512..1024 => (16, 16 * 1024),
-        1024.. => (8, 64 * 1024),
+    let len = match l2_kib.unwrap_or(1024) {
+        0..512 => 16 * 1024,
+        512..1024 => 32 * 1024,
+        1024.. => 64 * 1024,
     };
-    Provision { count, len }
+    Provision { count: 8, len }
 }
 
 fn parse_kib(size: &str) -> Option<u32> {

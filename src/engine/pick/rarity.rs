@@ -21,6 +21,9 @@ const SPARSE: u32 = 64;
 /// Pieces that a walk over words compares.
 const SAMPLE: usize = 64;
 
+/// The bits of each byte, first piece first: eight counts change at once.
+static BITS: [[u16; 8]; 256] = spread();
+
 /// How rare pieces are among the peers that do not have everything.
 #[derive(Debug)]
 pub(crate) struct Rarity {
@@ -42,21 +45,11 @@ impl Rarity {
     }
 
     pub(crate) fn peer_joined(&mut self, goals: &Goals, field: &Bitfield) {
-        for (eight, byte) in self.availability.chunks_mut(8).zip(field.as_wire()) {
-            for (bit, count) in eight.iter_mut().enumerate() {
-                *count = count.saturating_add(u16::from(byte >> (7 - bit) & 1));
-            }
-        }
-        self.moved(goals, field);
+        self.recount(goals, field, u16::saturating_add);
     }
 
     pub(crate) fn peer_left(&mut self, goals: &Goals, field: &Bitfield) {
-        for (eight, byte) in self.availability.chunks_mut(8).zip(field.as_wire()) {
-            for (bit, count) in eight.iter_mut().enumerate() {
-                *count = count.saturating_sub(u16::from(byte >> (7 - bit) & 1));
-            }
-        }
-        self.moved(goals, field);
+        self.recount(goals, field, u16::saturating_sub);
     }
 
     pub(crate) fn peer_have(&mut self, goals: &Goals, piece: u32) {
@@ -180,6 +173,25 @@ impl Rarity {
         out.append(&mut sample);
     }
 
+    /// Changes the counts of the pieces in `field` by one.
+    fn recount(&mut self, goals: &Goals, field: &Bitfield, change: impl Fn(u16, u16) -> u16) {
+        if field.count_ones() == 0 {
+            // Many come with nothing and leave with nothing.
+            return;
+        }
+        let (eights, rest) = self.availability.as_chunks_mut::<8>();
+        let bytes = field.as_wire();
+        for (eight, byte) in eights.iter_mut().zip(bytes).filter(|(_, byte)| **byte != 0) {
+            let bits = &BITS[usize::from(*byte)];
+            *eight = std::array::from_fn(|at| change(eight[at], bits[at]));
+        }
+        if let Some(last) = bytes.get(eights.len()) {
+            let bits = BITS[usize::from(*last)];
+            rest.iter_mut().zip(bits).for_each(|(count, bit)| *count = change(*count, bit));
+        }
+        self.moved(goals, field);
+    }
+
     fn moved(&mut self, goals: &Goals, field: &Bitfield) {
         if field.count_ones() > MOVES_MAX {
             return self.unsettle(goals);
@@ -188,6 +200,16 @@ impl Rarity {
             self.place(goals, piece);
         }
     }
+}
+
+const fn spread() -> [[u16; 8]; 256] {
+    let mut bits = [[0; 8]; 256];
+    let mut at = 0;
+    while at < 256 * 8 {
+        bits[at / 8][at % 8] = (at as u16 / 8) >> (7 - at % 8) & 1;
+        at += 1;
+    }
+    bits
 }
 
 /// Up to `count` open pieces that `has`, by priority, then rising.

@@ -284,6 +284,20 @@ fn the_cold_piece_is_the_one_that_nobody_is_asked_for_and_least_is_here_of() {
 }
 
 #[test]
+fn a_bitfield_counts_for_its_pieces_alone_with_those_behind_its_last_whole_byte() {
+    let told = [".#.#....####", "##........##", "............"];
+    let mut picker = drawn("............", "000000000001", "444444444444");
+    told.iter().for_each(|told| picker.peer_joined(&field(told)));
+    let counts = |picker: &Picker| -> Vec<u32> {
+        (0..12).map(|raw| picker.availability(piece(raw))).collect()
+    };
+    assert_eq!(counts(&picker), [1, 2, 0, 1, 0, 0, 0, 0, 1, 1, 2, 3]);
+    picker.peer_left(&field(told[0]));
+    picker.peer_left(&field(told[2]));
+    assert_eq!(counts(&picker), [1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2]);
+}
+
+#[test]
 fn seeds_count_for_availability_and_make_nothing_rarer() {
     let mut picker = drawn("..", "12", "44");
     picker.seed_joined();

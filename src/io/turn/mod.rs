@@ -350,8 +350,8 @@ impl Pump {
         let began = self.parts.clock.now();
         let mut now = began;
         loop {
-            let has_time = has_time(self.meter.elapsed(now));
-            self.hashing = self.parts.engine.hash_slice(now, has_time);
+            let age = self.meter.elapsed(now);
+            self.hashing = self.parts.engine.hash_slice(now, has_time(age));
             now = self.parts.clock.now();
             if !hashes_on(self.hashing, self.meter.elapsed(now), now.since(began)) {
                 break;
