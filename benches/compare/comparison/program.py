@@ -53,8 +53,10 @@ class Program:
         self.log = log
         self.has_input = has_input
         self.process = None
+        self.started = None
 
     def __enter__(self):
+        self.started = time.monotonic()
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
                 self.command,

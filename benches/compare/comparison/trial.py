@@ -81,6 +81,7 @@ class Trial:
         left = list(loads)
         while left:
             tried = left[0]
+            payload.warm(self.places.data / payload.NAME)
             try:
                 with self.running([self.places.torrent], self.places.data, True, 60) as at:
                     left = self.seed_until_it_ends(at, left)
@@ -106,10 +107,10 @@ class Trial:
         return left
 
     def check(self, job, program, tell):
-        """Adds the torrent and waits until it is checked."""
-        payload.warm(self.places.data / payload.NAME)
-        before = proc.cpu_seconds(program.pid) if self.engine.has_remote_control else 0.0
-        began = time.monotonic()
+        """Adds the torrent and waits until it is checked; who is told nothing began at its start."""
+        is_told = self.engine.has_remote_control
+        before = proc.cpu_seconds(program.pid) if is_told else 0.0
+        began = time.monotonic() if is_told else program.started
         with proc.PeakMemory(program.pid) as memory:
             self.engine.add(job, program)
             self.wait_ready(job, program, 30 + self.options.size / 5e8)
