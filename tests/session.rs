@@ -259,10 +259,10 @@ fn threads() -> Vec<String> {
     names.map(|name| name.trim_end().to_owned()).collect()
 }
 
-/// The threads beyond `count`. The kernel wakes who joins a thread before it takes the thread off
-/// its list, so one that was joined may stand there a little longer.
+/// All threads, if they stay more than `count`. The kernel wakes who joins a thread before it takes
+/// the thread off its list, so one that was joined may stand there a little longer.
 #[expect(clippy::disallowed_methods, reason = "a test has no clock of its own")]
-fn threads_left_beyond(count: usize) -> Vec<String> {
+fn threads_unless_at_most(count: usize) -> Vec<String> {
     let deadline = Instant::now() + LIMIT;
     loop {
         let names = threads();
@@ -298,7 +298,7 @@ fn sessions_one_after_the_other_leave_at_most_one_descriptor_per_shard() {
     }
     let fds = descriptor_count();
     assert!(fds <= fds_before + ROUNDS, "{fds_before} before, {fds} after {ROUNDS} sessions");
-    let left = threads_left_beyond(threads_before);
+    let left = threads_unless_at_most(threads_before);
     assert!(left.is_empty(), "{threads_before} threads before, {left:?} after");
 }
 
